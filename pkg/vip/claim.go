@@ -1,0 +1,54 @@
+// Package vip is the domain of a Talos virtual (shared) IP: who owns it,
+// judged from what each witness says, and how long a failover takes.
+//
+// It does no I/O. Witnesses are asked by the adapters; this package only
+// weighs what they said.
+package vip
+
+import "fmt"
+
+// Witness is a way of learning who has the VIP.
+type Witness int
+
+// The witnesses, from the most to the least direct. The zero value is no
+// witness and is never counted.
+const (
+	_ Witness = iota
+	// Address is a node's own list of addresses (Talos AddressStatus). Each
+	// node speaks for itself only: it has the VIP, or it has not.
+	Address
+	// Certificate is the serving certificate that VIP:6443 presents, compared
+	// with each node's own. It names the node that answers from here.
+	Certificate
+	// ARP is the hardware address that answers for the VIP on the segment.
+	ARP
+	// Election is the key in etcd that the owner holds.
+	Election
+)
+
+var witnessNames = map[Witness]string{
+	Address: "address", Certificate: "certificate", ARP: "arp", Election: "election",
+}
+
+func (w Witness) String() string {
+	if s, ok := witnessNames[w]; ok {
+		return s
+	}
+	return fmt.Sprintf("witness(%d)", int(w))
+}
+
+// Claim is what one witness said about one VIP, or that it said nothing.
+//
+// For Address, From is the node that was asked, and Owner is From where it
+// has the address and "" where it answered that it has not. For the other
+// witnesses From says where the question was asked from, and Owner is the
+// node named, "" where the witness answered that nobody has it.
+//
+// Err is why the witness could not be asked. A claim with Err says nothing
+// about ownership; its node may be the owner.
+type Claim struct {
+	Witness Witness
+	From    string
+	Owner   string
+	Err     string
+}
