@@ -1,0 +1,210 @@
+// Package cluster is what was seen of a Talos control plane at one moment. A
+// Snapshot is plain data: it is collected by the adapters, judged by checks,
+// and can be saved and read back. It never holds a secret.
+package cluster
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Version and kind of a saved snapshot.
+const (
+	APIVersion = "vipctl.dev/v1alpha1"
+	Kind       = "Snapshot"
+)
+
+// Snapshot is one look at a cluster.
+type Snapshot struct {
+	APIVersion string    `json:"apiVersion"`
+	Kind       string    `json:"kind"`
+	TakenAt    time.Time `json:"takenAt"`
+	// Context is the talosconfig context, "" where none was named.
+	Context string `json:"context,omitempty"`
+	// Endpoints are the endpoints of the talosconfig, or of --endpoints, as
+	// written, with the addresses they resolve to.
+	Endpoints []Endpoint `json:"endpoints"`
+	// Nodes are the control-plane nodes, all of them, whatever the
+	// talosconfig's nodes say; in the order of their names.
+	Nodes []Node `json:"nodes"`
+	// VIPs are the virtual IPs of the cluster: those that any node has
+	// configured, and those that were asked for by hand; in ascending order.
+	VIPs []VIP `json:"vips"`
+}
+
+// Endpoint is an address that the talosconfig says to dial.
+type Endpoint struct {
+	Name      string       `json:"name"`
+	Addresses []netip.Addr `json:"addresses,omitempty"`
+}
+
+// VIP is one virtual IP and what answers on it.
+type VIP struct {
+	Addr netip.Addr `json:"addr"`
+	// APIServer is what answers on port 6443 of the VIP.
+	APIServer Seen[APIServer] `json:"apiServer"`
+}
+
+// Node is one control-plane node. Name is its host name where that is known,
+// else the address it was asked at; names are unique in a snapshot.
+type Node struct {
+	Name string `json:"name"`
+	// Addr is the address it was asked at, never a VIP.
+	Addr netip.Addr `json:"addr"`
+	// Via is the endpoint through which its facts were read, "" where it was
+	// dialled directly.
+	Via string `json:"via,omitempty"`
+	// Reachable says whether the Talos API answered at all: value true, or the
+	// error.
+	Reachable Seen[bool] `json:"reachable"`
+
+	Hostname  Seen[string]        `json:"hostname"`
+	Type      Seen[string]        `json:"type"` // controlplane, worker, init
+	Version   Seen[Version]       `json:"version"`
+	Stage     Seen[Stage]         `json:"stage"`
+	BootTime  Seen[time.Time]     `json:"bootTime"`
+	Addresses Seen[[]Address]     `json:"addresses"`
+	Links     Seen[[]Link]        `json:"links"`
+	VIPs      Seen[[]netip.Addr]  `json:"vips"`    // configured here: EtcdConfig.advertiseExcludeSubnets
+	NodeIPs   Seen[[]netip.Addr]  `json:"nodeIPs"` // what the kubelet uses
+	Services  Seen[[]Service]     `json:"services"`
+	Members   Seen[[]Member]      `json:"members"` // etcd's members as this node lists them
+	Etcd      Seen[EtcdStatus]    `json:"etcd"`
+	Alarms    Seen[[]Alarm]       `json:"alarms"`
+	Advertise Seen[[]netip.Addr]  `json:"advertise"` // EtcdSpec.advertisedAddresses
+	APIServer Seen[APIServer]     `json:"apiServer"` // what answers on port 6443 of Addr
+	StaticPod Seen[APIServerPod]  `json:"staticPod"` // the kube-apiserver pod as the kubelet reports it
+	Discovery Seen[[]PeerAddress] `json:"discovery"` // the cluster's members as this node's discovery lists them
+}
+
+// Version is what a node runs.
+type Version struct {
+	Tag      string `json:"tag"`      // v1.13.9
+	Platform string `json:"platform"` // metal, hcloud, ...
+	Mode     string `json:"mode"`     // metal, cloud, container
+}
+
+// Stage is the machine's stage: booting, running, rebooting, ...
+type Stage struct {
+	Stage string `json:"stage"`
+	Ready bool   `json:"ready"`
+	// Unmet are the conditions that keep it from being ready, as "name: reason".
+	Unmet []string `json:"unmet,omitempty"`
+}
+
+// Address is an address on a link of a node.
+type Address struct {
+	Prefix    netip.Prefix `json:"prefix"`
+	Link      string       `json:"link"`
+	Broadcast netip.Addr   `json:"broadcast,omitzero"`
+	Flags     string       `json:"flags,omitempty"`
+}
+
+// Link is a network link of a node.
+type Link struct {
+	Name         string `json:"name"`
+	State        string `json:"state"` // operational state: up, down, unknown, ...
+	Type         string `json:"type"`
+	Kind         string `json:"kind,omitempty"`
+	HardwareAddr string `json:"hardwareAddr,omitempty"`
+}
+
+// Service is a Talos service.
+type Service struct {
+	ID      string `json:"id"`
+	State   string `json:"state"`
+	Healthy bool   `json:"healthy"`
+	// HealthKnown is false where the service has no health check or it has not
+	// run yet.
+	HealthKnown bool `json:"healthKnown"`
+}
+
+// Member is a member of etcd, as one node lists it.
+type Member struct {
+	ID         string   `json:"id"` // hexadecimal, lower case
+	Hostname   string   `json:"hostname"`
+	PeerURLs   []string `json:"peerURLs,omitempty"`
+	ClientURLs []string `json:"clientURLs,omitempty"`
+	Learner    bool     `json:"learner"`
+}
+
+// EtcdStatus is what a member says of itself.
+type EtcdStatus struct {
+	MemberID     string   `json:"memberID"`
+	Leader       string   `json:"leader"` // "" where it knows of none
+	Term         uint64   `json:"term"`
+	Index        uint64   `json:"index"`
+	AppliedIndex uint64   `json:"appliedIndex"`
+	DBSize       int64    `json:"dbSizeBytes"`
+	DBInUse      int64    `json:"dbInUseBytes"`
+	Learner      bool     `json:"learner"`
+	Version      string   `json:"version,omitempty"`
+	Errors       []string `json:"errors,omitempty"`
+}
+
+// Alarm is an alarm of etcd.
+type Alarm struct {
+	MemberID string `json:"memberID"`
+	Alarm    string `json:"alarm"` // NOSPACE, CORRUPT
+}
+
+// APIServer is what a kube-apiserver's port said.
+type APIServer struct {
+	// Answered says that it spoke HTTP at all.
+	Answered bool `json:"answered"`
+	// Status is the HTTP status of /readyz: 200 ready, 401 or 403 an apiserver
+	// that wants credentials, 500 not ready; 0 where there was no answer.
+	Status int `json:"status"`
+	// Certificate is its serving certificate; the zero value where the TLS
+	// handshake did not get so far.
+	Certificate Certificate `json:"certificate"`
+	// Error is why there was no answer, "" where there was one.
+	Error string `json:"error,omitempty"`
+}
+
+// Certificate is a serving certificate.
+type Certificate struct {
+	// Fingerprint is the SHA-256 of its DER form, in lower-case hexadecimal.
+	Fingerprint string       `json:"fingerprint,omitempty"`
+	Addresses   []netip.Addr `json:"addresses,omitempty"`
+	DNSNames    []string     `json:"dnsNames,omitempty"`
+	NotAfter    time.Time    `json:"notAfter,omitzero"`
+}
+
+// APIServerPod is the kube-apiserver's static pod.
+type APIServerPod struct {
+	Phase string `json:"phase"`
+	Ready bool   `json:"ready"`
+}
+
+// PeerAddress is a machine that discovery knows of. Addresses may hold a VIP.
+type PeerAddress struct {
+	Hostname     string       `json:"hostname"`
+	ControlPlane bool         `json:"controlPlane"`
+	Addresses    []netip.Addr `json:"addresses,omitempty"`
+}
+
+// Node returns the node of that name, or nil.
+func (s *Snapshot) Node(name string) *Node {
+	for i := range s.Nodes {
+		if s.Nodes[i].Name == name {
+			return &s.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// Holds says whether the node carries the address, and on which link. It is
+// not known where the node's addresses are not.
+func (n *Node) Holds(addr netip.Addr) Seen[string] {
+	list, ok := n.Addresses.Get()
+	if !ok {
+		return Seen[string]{err: n.Addresses.Err()}
+	}
+	for _, a := range list {
+		if a.Prefix.Addr() == addr {
+			return Got(a.Link)
+		}
+	}
+	return Got("")
+}
