@@ -1,0 +1,38 @@
+package checks
+
+// What access the facts of a check take, for people.
+const (
+	needsReader = "Talos role os:reader"
+	needsWire   = "a connection to port 6443"
+	needsBoth   = needsReader + ", and " + needsWire
+)
+
+// All returns every check, in the order in which they are shown: what a check
+// rests on stands above it.
+func All() []Check {
+	return []Check{
+		{"nodes-answer", Talos, "every control-plane node answers", needsReader, nodesAnswer},
+		{"nodes-ready", Talos, "every control-plane node is running and ready", needsReader, nodesReady},
+		{"versions-alike", Talos, "every control-plane node runs the same Talos version", needsReader, versionsAlike},
+		{"hostnames-differ", Talos, "no two control-plane nodes share a host name", needsReader, hostnamesDiffer},
+		{"endpoint-not-vip", Talos, "no talosconfig endpoint is the VIP", "the talosconfig", endpointNotVIP},
+
+		{"vip-configured-alike", VIP, "every control-plane node has the same VIPs configured", needsReader, vipConfiguredAlike},
+		{"vip-segment", VIP, "the VIP and every control-plane node share one segment", needsReader, vipSegment},
+		{"vip-link-up", VIP, "the link of the VIP is up on every control-plane node", needsReader, vipLinkUp},
+		{"vip-one-owner", VIP, "exactly one node has the VIP", needsReader, vipOneOwner},
+		{"vip-answers", VIP, "a ready kube-apiserver answers on the VIP", needsWire, vipAnswers},
+		{"vip-answered-by-owner", VIP, "the server that answers on the VIP is its owner's", needsBoth, vipAnsweredByOwner},
+
+		{"apiserver-ready", Kubernetes, "every control-plane node's own kube-apiserver is ready", needsBoth, apiServerReady},
+		{"apiserver-certificate", Kubernetes, "every serving certificate covers the VIP", needsWire, certificateCoversVIP},
+
+		{"etcd-members-agree", Etcd, "every node lists the same members of etcd", needsReader, membersAgree},
+		{"etcd-voters-healthy", Etcd, "every voter of etcd is healthy", needsReader, votersHealthy},
+		{"etcd-voters-odd", Etcd, "the number of voters is odd", needsReader, votersOdd},
+		{"etcd-one-leader", Etcd, "every member follows one leader in one term", needsReader, oneLeader},
+		{"etcd-no-learner-or-alarm", Etcd, "etcd has no learner and no alarm", needsReader, noLearnerOrAlarm},
+		{"etcd-quorum", Etcd, "quorum survives the loss of any one node", needsReader, quorumSurvives},
+		{"etcd-not-on-vip", Etcd, "etcd does not advertise the VIP", needsReader, etcdNotOnVIP},
+	}
+}

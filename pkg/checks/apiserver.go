@@ -1,0 +1,78 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+// apiServerPort is where kube-apiserver listens on a Talos control plane.
+const apiServerPort = 6443
+
+// speaksKubernetes says that a kube-apiserver may answer /readyz so: 200 when
+// ready, 401 or 403 to a stranger (Talos turns anonymous requests off).
+func speaksKubernetes(status int) bool {
+	return slices.Contains([]int{200, 401, 403}, status)
+}
+
+func apiServerReady(s *cluster.Snapshot) Finding {
+	var t tally
+	for i := range s.Nodes {
+		judgeAPIServer(&t, &s.Nodes[i])
+	}
+	return t.finding(fmt.Sprintf("%d nodes' kube-apiservers are ready", t.good),
+		"talosctl -n NODE logs -k kube-system/kube-apiserver...; the VIP stays on a node whose kube-apiserver is dead")
+}
+
+// judgeAPIServer believes /readyz where it was told, else the kubelet's word
+// on the static pod, if the port answers at all.
+func judgeAPIServer(t *tally, n *cluster.Node) {
+	port, ok := n.APIServer.Get()
+	pod, podKnown := n.StaticPod.Get()
+	switch {
+	case !ok:
+		miss(t, n.Name, "kube-apiserver", n.APIServer)
+	case !port.Answered:
+		t.say(Fail, "%s: kube-apiserver does not answer: %s", n.Name, orElse(port.Error, "no reason known"))
+	case port.Status == 200:
+		t.pass()
+	case !speaksKubernetes(port.Status):
+		t.say(Fail, "%s: kube-apiserver answers with HTTP %d: not ready", n.Name, port.Status)
+	case !podKnown:
+		t.say(Unknown, "%s: kube-apiserver answers; its readiness needs a kubeconfig", n.Name)
+	case !pod.Ready:
+		t.say(Fail, "%s: kube-apiserver answers, and its pod (%s) is not ready", n.Name, orElse(pod.Phase, "no phase"))
+	default:
+		t.pass()
+	}
+}
+
+func certificateCoversVIP(s *cluster.Snapshot) Finding {
+	return eachVIP(s, "every certificate names "+joined(addrs(s.VIPs)),
+		"put the VIP into cluster.apiServer.certSANs: else a node's certificate is rewritten, and its kube-apiserver restarted, when it first takes over",
+		func(t *tally, v cluster.VIP) {
+			judgeCertificate(t, Fail, v.Addr, v.Addr.String(), v.APIServer)
+			for i := range s.Nodes {
+				judgeCertificate(t, Warn, v.Addr, s.Nodes[i].Name, s.Nodes[i].APIServer)
+			}
+		})
+}
+
+// judgeCertificate says bad where the certificate does not name addr. On the
+// VIP itself clients fail; on a node that has not had it yet they will not,
+// for Talos adds the name on take-over.
+func judgeCertificate(t *tally, bad Status, addr netip.Addr, who string, server cluster.Seen[cluster.APIServer]) {
+	got, ok := server.Get()
+	switch {
+	case !ok:
+		miss(t, who, "serving certificate", server)
+	case got.Certificate.Fingerprint == "":
+		t.say(Unknown, "%s: no certificate was presented: %s", who, orElse(got.Error, "no reason known"))
+	case !slices.Contains(got.Certificate.Addresses, addr):
+		t.say(bad, "%s: the certificate does not name %s", who, addr)
+	default:
+		t.pass()
+	}
+}

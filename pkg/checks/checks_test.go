@@ -1,0 +1,276 @@
+package checks
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+// row is one snapshot that a check is given, and what it must find.
+type row struct {
+	name    string
+	s       *cluster.Snapshot
+	status  Status
+	message string // a part of it
+}
+
+func link(i int, state string) change {
+	return node(i, func(n *cluster.Node) {
+		n.Links = cluster.Got([]cluster.Link{{Name: "eth0", State: state}})
+	})
+}
+
+func learner(list []cluster.Member) []cluster.Member {
+	list[len(list)-1].Learner = true
+	return list
+}
+
+var rows = map[string][]row{
+	"nodes-answer": {
+		{"all answer", healthy(3), Pass, "3 of 3 nodes answer"},
+		{"one is down", healthy(3, down(2)), Fail, "cp-2 (192.0.2.2) does not answer: context deadline exceeded"},
+		{"one answers through an endpoint only", healthy(3, node(3, func(n *cluster.Node) { n.Via = "192.0.2.1" })), Warn, "cp-3 answers through 192.0.2.1 only"},
+		{"one was not asked", healthy(3, node(3, func(n *cluster.Node) { n.Reachable = cluster.Seen[bool]{} })), Unknown, "not asked"},
+	},
+	"nodes-ready": {
+		{"all are", healthy(3), Pass, "3 nodes are running and ready"},
+		{"one is rebooting", healthy(3, node(2, func(n *cluster.Node) { n.Stage = cluster.Got(cluster.Stage{Stage: "rebooting"}) })), Fail, "cp-2 is rebooting"},
+		{"one is not ready", healthy(3, node(2, func(n *cluster.Node) {
+			n.Stage = cluster.Got(cluster.Stage{Stage: "running", Unmet: []string{"nodeReady: no"}})
+		})), Fail, "cp-2 is not ready: nodeReady: no"},
+		{"one is down", healthy(3, down(2)), Unknown, "cp-2: stage not known"},
+	},
+	"versions-alike": {
+		{"alike", healthy(3), Pass, "3 nodes run v1.13.9"},
+		{"in the middle of an upgrade", healthy(3, node(3, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Tag: "v1.13.8"}) })), Warn, "cp-3 runs v1.13.8"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3: version not known"},
+	},
+	"hostnames-differ": {
+		{"they do", healthy(3), Pass, "3 different"},
+		{"two are alike", healthy(3, node(3, func(n *cluster.Node) { n.Hostname = cluster.Got("cp-1") })), Fail, "192.0.2.1 and 192.0.2.3 are both called cp-1"},
+		{"one has none", healthy(3, node(3, func(n *cluster.Node) { n.Hostname = cluster.Got("") })), Fail, "192.0.2.3 has no host name"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3: host name not known"},
+	},
+	"endpoint-not-vip": {
+		{"the nodes' addresses", healthy(3), Pass, "endpoints: 3, none of them the VIP"},
+		{"the VIP among them", healthy(3, func(s *cluster.Snapshot) {
+			s.Endpoints[0] = cluster.Endpoint{Name: testVIP.String(), Addresses: []netip.Addr{testVIP}}
+		}), Fail, "endpoint 192.0.2.50 is the VIP"},
+		{"a name of the VIP", healthy(3, func(s *cluster.Snapshot) {
+			s.Endpoints[0] = cluster.Endpoint{Name: "k8s.example", Addresses: []netip.Addr{nodeAddr(1), testVIP}}
+		}), Fail, "endpoint k8s.example is the VIP 192.0.2.50"},
+		{"a name that was not resolved", healthy(3, func(s *cluster.Snapshot) {
+			s.Endpoints[0] = cluster.Endpoint{Name: "k8s.example"}
+		}), Unknown, "k8s.example has no known address"},
+		{"no endpoints", healthy(3, func(s *cluster.Snapshot) { s.Endpoints = nil }), Unknown, "no endpoint is known"},
+		{"no VIP", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }), Skip, "no VIP is known"},
+	},
+	"vip-configured-alike": {
+		{"alike", healthy(3), Pass, "192.0.2.50 on 3 nodes"},
+		{"on two of three", healthy(3, node(3, func(n *cluster.Node) { n.VIPs = cluster.Got([]netip.Addr{}) })), Fail, "cp-3 does not have 192.0.2.50 configured"},
+		{"on none", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }, everywhere(3, func(i int) change {
+			return node(i, func(n *cluster.Node) { n.VIPs = cluster.Got([]netip.Addr{}) })
+		})), Fail, "no VIP is configured on any of 3 nodes"},
+		{"on none of those that answer", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }, down(3)), Unknown, "cp-3: configured VIPs not known"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3: configured VIPs not known"},
+		{"no rights", healthy(3, forbidden(3)), Skip, "PermissionDenied"},
+	},
+	"vip-segment": {
+		{"one segment", healthy(3), Pass, "192.0.2.50"},
+		{"a node elsewhere", healthy(3, onlyCarries(3, "198.51.100.3/24", "eth0")), Fail, "cp-3 has no address in the subnet"},
+		{"a node with another mask", healthy(3, onlyCarries(3, "192.0.2.3/25", "eth0")), Fail, "cp-3 is in 192.0.2.0/25, other nodes in 192.0.2.0/24"},
+		{"the VIP on another link", healthy(3, onlyCarries(1, "192.0.2.50/32", "eth1"), carries(1, "192.0.2.1/24", "eth0")), Fail, "cp-1 has 192.0.2.50 on eth1, and its subnet 192.0.2.0/24 on eth0"},
+		{"only the VIP itself lies in its subnet", healthy(3, onlyCarries(1, "192.0.2.50/24", "eth0")), Fail, "cp-1 has no address"},
+		{"a cloud moves it", healthy(1, node(1, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Platform: "hcloud"}) })), Skip, "the cloud moves the VIP"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3: addresses not known"},
+	},
+	"vip-link-up": {
+		{"up", healthy(3), Pass, "192.0.2.50"},
+		{"unknown counts as up", healthy(3, link(2, "unknown")), Pass, "192.0.2.50"},
+		{"down on a candidate", healthy(3, link(2, "down")), Fail, "cp-2: link eth0 is down"},
+		{"no link for it", healthy(3, onlyCarries(3, "198.51.100.3/24", "eth0")), Unknown, "which link"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3: addresses not known"},
+	},
+	"vip-one-owner": {
+		{"one", healthy(3), Pass, "192.0.2.50 is owned by cp-1"},
+		{"none", healthy(3, ownerless()), Fail, "192.0.2.50 is on no node"},
+		{"two", healthy(3, carries(3, "192.0.2.50/32", "eth0")), Fail, "split brain: 192.0.2.50 is on cp-1 and cp-3"},
+		{"one, and another is silent", healthy(3, down(3)), Warn, "cp-3 is silent (context deadline exceeded)"},
+		{"none, and one is silent", healthy(3, down(1)), Unknown, "cp-1 is silent"},
+		{"no VIP", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }), Skip, "no VIP"},
+	},
+	"vip-answers": {
+		{"401 is an answer", healthy(3), Pass, "192.0.2.50"},
+		{"200", healthy(3, onVIP(cluster.Got(apiServer(1, 200)))), Pass, "192.0.2.50"},
+		{"500", healthy(3, onVIP(cluster.Got(apiServer(1, 500)))), Fail, "HTTP 500: not ready"},
+		{"404", healthy(3, onVIP(cluster.Got(apiServer(1, 404)))), Fail, "no kube-apiserver"},
+		{"nothing", healthy(3, onVIP(cluster.Got(cluster.APIServer{Error: "connection refused"}))), Fail, "192.0.2.50:6443 does not answer: connection refused"},
+		{"not asked", healthy(3, onVIP(cluster.Seen[cluster.APIServer]{})), Unknown, "not asked"},
+	},
+	"vip-answered-by-owner": {
+		{"the owner's", healthy(3), Pass, "owner's certificate"},
+		{"another node's", healthy(3, onVIP(cluster.Got(apiServer(2, 401)))), Fail, "192.0.2.50 is on cp-1, and answered by cp-2"},
+		{"a stranger's", healthy(3, onVIP(cluster.Got(apiServer(9, 401)))), Fail, "no control-plane node's"},
+		{"perhaps that of a silent node", healthy(3, onVIP(cluster.Got(apiServer(3, 401))), down(3)), Unknown, "may be that of cp-3"},
+		{"no owner known", healthy(3, ownerless()), Unknown, "no owner is known"},
+		{"two nodes have the same", healthy(3, server(2, apiServer(1, 401))), Unknown, "present the same certificate"},
+		{"not seen", healthy(3, onVIP(cluster.Missed[cluster.APIServer](errDown))), Unknown, "not known"},
+	},
+	"apiserver-ready": {
+		{"the kubelet says so", healthy(3), Pass, "3 nodes"},
+		{"one is dead", healthy(3, server(2, cluster.APIServer{Error: "connection refused"})), Fail, "cp-2: kube-apiserver does not answer: connection refused"},
+		{"one is not ready", healthy(3, server(2, apiServer(2, 500))), Fail, "cp-2: kube-apiserver answers with HTTP 500"},
+		{"the kubelet says no", healthy(3, node(2, func(n *cluster.Node) { n.StaticPod = cluster.Got(cluster.APIServerPod{Phase: "Running"}) })), Fail, "its pod (Running) is not ready"},
+		{"200 needs no kubelet", healthy(3, server(2, apiServer(2, 200)), node(2, func(n *cluster.Node) { n.StaticPod = cluster.Seen[cluster.APIServerPod]{} })), Pass, "3 nodes"},
+		{"401, and the kubelet is silent", healthy(3, node(2, func(n *cluster.Node) { n.StaticPod = cluster.Missed[cluster.APIServerPod](errDown) })), Unknown, "readiness needs a kubeconfig"},
+		{"one is down", healthy(3, down(2)), Unknown, "cp-2: kube-apiserver not known"},
+	},
+	"apiserver-certificate": {
+		{"all name it", healthy(3), Pass, "192.0.2.50"},
+		{"a candidate's does not", healthy(3, server(2, cluster.APIServer{Answered: true, Certificate: cluster.Certificate{Fingerprint: "x"}})), Warn, "cp-2: the certificate does not name 192.0.2.50"},
+		{"the one on the VIP does not", healthy(3, onVIP(cluster.Got(cluster.APIServer{Answered: true, Certificate: cluster.Certificate{Fingerprint: "x"}}))), Fail, "192.0.2.50: the certificate does not name"},
+		{"none was presented", healthy(3, server(2, cluster.APIServer{Error: "connection refused"})), Unknown, "cp-2: no certificate was presented"},
+		{"one is down", healthy(3, down(2)), Unknown, "cp-2: serving certificate not known"},
+	},
+	"etcd-members-agree": {
+		{"they do", healthy(3), Pass, "3 nodes list the same 3 members"},
+		{"one lists fewer", healthy(3, listed(3, func(l []cluster.Member) []cluster.Member { return l[:2] })), Fail, "cp-3 lists cp-1 (a1), cp-2 (a2)"},
+		{"the order does not matter", healthy(3, listed(3, func(l []cluster.Member) []cluster.Member {
+			return []cluster.Member{l[2], l[0], l[1]}
+		})), Pass, "3 members"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3: members of etcd not known"},
+	},
+	"etcd-voters-healthy": {
+		{"all are", healthy(3), Pass, "3 voters are healthy"},
+		{"one has no leader", healthy(3, etcd(2, func(e *cluster.EtcdStatus) { e.Leader = "" })), Fail, "cp-2: knows of no leader"},
+		{"one reports an error", healthy(3, etcd(2, func(e *cluster.EtcdStatus) { e.Errors = []string{"etcdserver: corrupt"} })), Fail, "cp-2: etcdserver: corrupt"},
+		{"Talos finds one not healthy", healthy(3, node(2, func(n *cluster.Node) {
+			n.Services = cluster.Got([]cluster.Service{{ID: "etcd", HealthKnown: true}})
+		})), Fail, "cp-2: Talos finds service etcd not healthy"},
+		{"one is a member without a node", healthy(3, func(s *cluster.Snapshot) { s.Nodes = s.Nodes[:2] }), Unknown, "cp-3: no control-plane node of this name"},
+		{"one is down", healthy(3, down(2)), Unknown, "cp-2: status not known"},
+	},
+	"etcd-voters-odd": {
+		{"three", healthy(3), Pass, "voters: 3"},
+		{"four", healthy(4), Warn, "4 voters bear no more losses than 3"},
+		{"a learner does not count", healthy(4, everywhere(4, func(i int) change { return listed(i, learner) })), Pass, "voters: 3"},
+		{"not known", healthy(1, down(1)), Unknown, "not known"},
+	},
+	"etcd-one-leader": {
+		{"one", healthy(3), Pass, "leader cp-1 in term 3"},
+		{"two", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "a3" })), Fail, "cp-3 follows a3"},
+		{"two terms", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Term = 4 })), Fail, "in term 4"},
+		{"none", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "" })), Fail, "cp-3 knows of no leader"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3: etcd's status not known"},
+	},
+	"etcd-no-learner-or-alarm": {
+		{"neither", healthy(3), Pass, "neither"},
+		{"a learner", healthy(3, everywhere(3, func(i int) change { return listed(i, learner) })), Fail, "cp-3 is a learner"},
+		{"an alarm", healthy(3, node(1, func(n *cluster.Node) {
+			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a2", Alarm: "NOSPACE"}})
+		})), Fail, "alarm NOSPACE of cp-2"},
+		{"NONE is no alarm", healthy(3, node(1, func(n *cluster.Node) {
+			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a2", Alarm: "NONE"}})
+		})), Pass, "neither"},
+		{"one answer is of all members", healthy(3, down(3)), Pass, "neither"},
+		{"nobody tells the alarms", healthy(3, everywhere(3, func(i int) change {
+			return node(i, func(n *cluster.Node) { n.Alarms = cluster.Missed[[]cluster.Alarm](errDown) })
+		})), Unknown, "alarms of etcd not known"},
+	},
+	"etcd-quorum": {
+		{"three of three", healthy(3), Pass, "3 of 3 voters are healthy, 2 make a quorum"},
+		{"four of five", healthy(5, etcd(5, func(e *cluster.EtcdStatus) { e.Leader = "" })), Pass, "4 of 5 voters"},
+		{"two of three", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "" })), Fail, "cp-1 must not be lost; cp-2 must not be lost"},
+		{"two of two", healthy(2), Fail, "must not be lost"},
+		{"one", healthy(1), Fail, "must not be lost"},
+		{"one of three is down", healthy(3, down(3)), Unknown, "not known whether cp-1 may be lost"},
+		{"members not known", healthy(1, down(1)), Unknown, "not known"},
+	},
+	"etcd-not-on-vip": {
+		{"it does not", healthy(3), Pass, "192.0.2.50"},
+		{"one node does", healthy(3, node(1, func(n *cluster.Node) { n.Advertise = cluster.Got([]netip.Addr{testVIP}) })), Fail, "etcd on cp-1 advertises 192.0.2.50"},
+		{"a peer URL does", healthy(3, listed(1, func(l []cluster.Member) []cluster.Member {
+			l[1].PeerURLs = []string{"https://192.0.2.50:2380"}
+			return l
+		})), Fail, "member cp-2 has the URL https://192.0.2.50:2380"},
+		{"one is down", healthy(3, down(2)), Unknown, "cp-2: what etcd advertises not known"},
+	},
+}
+
+func TestChecks(t *testing.T) {
+	for _, c := range All() {
+		covered := make(map[Status]bool)
+		for _, r := range rows[c.ID] {
+			covered[r.status] = true
+			t.Run(c.ID+"/"+r.name, func(t *testing.T) {
+				got := c.Judge(r.s)
+				if got.Status != r.status || !strings.Contains(got.Message, r.message) {
+					t.Errorf("Judge = %v %q; want %v and %q in it", got.Status, got.Message, r.status, r.message)
+				}
+				if (got.Status == Fail || got.Status == Warn) && got.Hint == "" {
+					t.Errorf("%v %q has no hint", got.Status, got.Message)
+				}
+			})
+		}
+		if !covered[Pass] || !covered[Unknown] && !covered[Skip] || !covered[Fail] && !covered[Warn] {
+			t.Errorf("%s: no row for each of pass, unknown, and fail or warn", c.ID)
+		}
+	}
+	for id := range rows {
+		if _, err := Find(id); err != nil {
+			t.Errorf("rows for %s, which is no check", id)
+		}
+	}
+}
+
+func TestNothingKnownNeverPasses(t *testing.T) {
+	nothing := map[string]*cluster.Snapshot{
+		"zero":                    {},
+		"nodes not asked":         {Nodes: make([]cluster.Node, 3), VIPs: []cluster.VIP{{Addr: testVIP}}},
+		"every node down":         healthy(3, onVIP(cluster.Missed[cluster.APIServer](errDown)), everywhere(3, down), noEndpoints),
+		"no rights on any":        healthy(3, onVIP(cluster.Missed[cluster.APIServer](errRight)), everywhere(3, forbiddenAll), noEndpoints),
+		"a VIP and nothing else":  {VIPs: []cluster.VIP{{Addr: testVIP}}},
+		"endpoints, but no VIP":   {Endpoints: healthy(3).Endpoints},
+		"nodes down, and no VIPs": healthy(3, everywhere(3, down), noEndpoints, func(s *cluster.Snapshot) { s.VIPs = nil }),
+	}
+	for name, s := range nothing {
+		for _, r := range Run(s, All()) {
+			if r.Status == Pass {
+				t.Errorf("%s: %s = pass %q", name, r.ID, r.Message)
+			}
+			if r.Message == "" {
+				t.Errorf("%s: %s has no message", name, r.ID)
+			}
+		}
+	}
+}
+
+func noEndpoints(s *cluster.Snapshot) { s.Endpoints = nil }
+
+func forbiddenAll(i int) change { return silentNode(i, errRight) }
+
+func TestWorst(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		have []Status
+		want Status
+	}{
+		{"all pass", []Status{Pass, Pass}, Pass},
+		{"a fail counts before all", []Status{Warn, Fail, Unknown, Pass}, Fail},
+		{"a warning", []Status{Pass, Warn, Skip}, Warn},
+		{"unknown is a warning", []Status{Pass, Unknown}, Warn},
+		{"skip beside pass is silent", []Status{Skip, Pass}, Pass},
+		{"skip alone is not good", []Status{Skip, Skip}, Warn},
+		{"nothing is not good", nil, Warn},
+	} {
+		var results []Result
+		for _, s := range tt.have {
+			results = append(results, Result{Finding: Finding{Status: s}})
+		}
+		if got := Worst(results); got != tt.want {
+			t.Errorf("%s: Worst(%v) = %v; want %v", tt.name, tt.have, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+func membersAgree(s *cluster.Snapshot) Finding {
+	var t tally
+	var first *cluster.Node
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		list, ok := n.Members.Get()
+		switch {
+		case !ok:
+			miss(&t, n.Name, "members of etcd", n.Members)
+		case len(list) == 0:
+			t.say(Fail, "%s lists no members", n.Name)
+		case first == nil:
+			first = n
+			t.pass()
+		case census(list) != census(first.Members.Value()):
+			t.say(Fail, "%s lists %s; %s lists %s", first.Name, census(first.Members.Value()), n.Name, census(list))
+		default:
+			t.pass()
+		}
+	}
+	good := ""
+	if first != nil {
+		good = fmt.Sprintf("%d nodes list the same %d members", t.good, len(first.Members.Value()))
+	}
+	return t.finding(good, "compare talosctl etcd members on each node; a node that was reset must be removed from etcd before it joins again")
+}
+
+// census writes a list of members so that equal lists are equal strings.
+func census(list []cluster.Member) string {
+	words := make([]string, 0, len(list))
+	for _, m := range list {
+		word := fmt.Sprintf("%s (%s)", m.Hostname, m.ID)
+		if m.Learner {
+			word += " learner"
+		}
+		words = append(words, word)
+	}
+	slices.Sort(words)
+	return strings.Join(words, ", ")
+}
+
+func votersHealthy(s *cluster.Snapshot) Finding {
+	var t tally
+	for _, m := range members(s) {
+		switch {
+		case m.Learner:
+		case m.Status == Fail:
+			t.say(Fail, "%s: %s", m.Hostname, m.Problem)
+		case m.Status == Unknown:
+			t.say(Unknown, "%s: %s", m.Hostname, m.Problem)
+		default:
+			t.pass()
+		}
+	}
+	if len(t.said[Fail])+len(t.said[Unknown])+t.good == 0 {
+		return Finding{Unknown, "the members of etcd are not known", ""}
+	}
+	return t.finding(fmt.Sprintf("%d voters are healthy", t.good), "talosctl -n NODE service etcd; talosctl -n NODE logs etcd")
+}
+
+func votersOdd(s *cluster.Snapshot) Finding {
+	voters := 0
+	for _, m := range members(s) {
+		if !m.Learner {
+			voters++
+		}
+	}
+	switch {
+	case voters == 0:
+		return Finding{Unknown, "the members of etcd are not known", ""}
+	case voters%2 == 0:
+		return Finding{Warn, fmt.Sprintf("%d voters bear no more losses than %d", voters, voters-1),
+			"use three or five control-plane nodes"}
+	default:
+		return Finding{Pass, fmt.Sprintf("voters: %d", voters), ""}
+	}
+}
+
+func oneLeader(s *cluster.Snapshot) Finding {
+	var t tally
+	var first *cluster.Node
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		said, ok := n.Etcd.Get()
+		switch {
+		case !ok:
+			miss(&t, n.Name, "etcd's status", n.Etcd)
+		case said.Leader == "":
+			t.say(Fail, "%s knows of no leader", n.Name)
+		case first == nil:
+			first = n
+			t.pass()
+		case said.Leader != first.Etcd.Value().Leader || said.Term != first.Etcd.Value().Term:
+			t.say(Fail, "%s follows %s in term %d, %s follows %s in term %d", first.Name,
+				first.Etcd.Value().Leader, first.Etcd.Value().Term, n.Name, said.Leader, said.Term)
+		default:
+			t.pass()
+		}
+	}
+	good := ""
+	if first != nil {
+		good = fmt.Sprintf("leader %s in term %d", nameOfMember(s, first.Etcd.Value().Leader), first.Etcd.Value().Term)
+	}
+	return t.finding(good, "look again in a few seconds: an election takes about one; if it stays, a node is cut off from its peers")
+}
+
+// nameOfMember is the host name of the member of that ID, or the ID.
+func nameOfMember(s *cluster.Snapshot, id string) string {
+	for _, m := range members(s) {
+		if m.ID == id && m.Hostname != "" {
+			return m.Hostname
+		}
+	}
+	return id
+}
+
+func noLearnerOrAlarm(s *cluster.Snapshot) Finding {
+	var t tally
+	for _, m := range members(s) {
+		if m.Learner {
+			t.say(Fail, "%s is a learner and does not vote", m.Hostname)
+		}
+	}
+	for _, a := range alarms(s) {
+		t.say(Fail, "alarm %s of %s", a.Alarm, nameOfMember(s, a.MemberID))
+	}
+	asked := slices.IndexFunc(s.Nodes, func(n cluster.Node) bool { return n.Alarms.Known() })
+	switch {
+	case len(s.Nodes) == 0:
+	case len(members(s)) == 0:
+		t.say(Unknown, "the members of etcd are not known")
+	case asked < 0:
+		miss(&t, s.Nodes[0].Name, "alarms of etcd", s.Nodes[0].Alarms)
+	default:
+		t.pass()
+	}
+	return t.finding("neither", "a learner becomes a voter by itself once it has caught up; talosctl etcd alarm list, and defragment after NOSPACE")
+}
+
+func etcdNotOnVIP(s *cluster.Snapshot) Finding {
+	return eachVIP(s, "no member advertises "+joined(addrs(s.VIPs)),
+		"set cluster.etcd.advertisedSubnets to the nodes' own subnet, without the VIP; then restart etcd node by node",
+		func(t *tally, v cluster.VIP) {
+			for i := range s.Nodes {
+				n := &s.Nodes[i]
+				advertised, ok := n.Advertise.Get()
+				switch {
+				case !ok:
+					miss(t, n.Name, "what etcd advertises", n.Advertise)
+				case slices.Contains(advertised, v.Addr):
+					t.say(Fail, "etcd on %s advertises %s", n.Name, v.Addr)
+				default:
+					t.pass()
+				}
+			}
+			for _, m := range members(s) {
+				for _, url := range slices.Concat(m.PeerURLs, m.ClientURLs) {
+					if hostOf(url) == v.Addr {
+						t.say(Fail, "member %s has the URL %s", m.Hostname, url)
+					}
+				}
+			}
+		})
+}
+
+// hostOf returns the address in a URL such as https://192.0.2.1:2380, the zero
+// value where it holds a name.
+func hostOf(url string) netip.Addr {
+	_, rest, _ := strings.Cut(url, "://")
+	hostPort, _, _ := strings.Cut(rest, "/")
+	if ap, err := netip.ParseAddrPort(hostPort); err == nil {
+		return ap.Addr()
+	}
+	addr, _ := netip.ParseAddr(strings.Trim(hostPort, "[]"))
+	return addr
+}

@@ -1,0 +1,127 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+func nodesAnswer(s *cluster.Snapshot) Finding {
+	var t tally
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		answers, known := n.Reachable.Get()
+		switch {
+		case n.Reachable == cluster.Seen[bool]{}:
+			miss(&t, n.Name, "answer", n.Reachable)
+		case !known:
+			t.say(Fail, "%s (%s) does not answer: %s", n.Name, n.Addr, n.Reachable.Err())
+		case !answers:
+			t.say(Fail, "%s (%s) does not answer", n.Name, n.Addr)
+		case n.Via != "":
+			t.say(Warn, "%s answers through %s only", n.Name, n.Via)
+		default:
+			t.pass()
+		}
+	}
+	return t.finding(fmt.Sprintf("%d of %d nodes answer", t.good, len(s.Nodes)),
+		"check that the node is on, and that port 50000 of its own address is open from here")
+}
+
+func nodesReady(s *cluster.Snapshot) Finding {
+	var t tally
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		stage, ok := n.Stage.Get()
+		switch {
+		case !ok:
+			miss(&t, n.Name, "stage", n.Stage)
+		case stage.Stage != "running":
+			t.say(Fail, "%s is %s", n.Name, stage.Stage)
+		case !stage.Ready && len(stage.Unmet) > 0:
+			t.say(Fail, "%s is not ready: %s", n.Name, strings.Join(stage.Unmet, ", "))
+		case !stage.Ready:
+			t.say(Fail, "%s is not ready", n.Name)
+		default:
+			t.pass()
+		}
+	}
+	return t.finding(fmt.Sprintf("%d nodes are running and ready", t.good),
+		"talosctl get machinestatus -o yaml names what a node waits for")
+}
+
+func versionsAlike(s *cluster.Snapshot) Finding {
+	var t tally
+	var first *cluster.Node
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		v, ok := n.Version.Get()
+		switch {
+		case !ok:
+			miss(&t, n.Name, "version", n.Version)
+		case first == nil:
+			first = n
+			t.pass()
+		case v.Tag != first.Version.Value().Tag:
+			t.say(Warn, "%s runs %s, %s runs %s", first.Name, first.Version.Value().Tag, n.Name, v.Tag)
+		default:
+			t.pass()
+		}
+	}
+	good := ""
+	if first != nil {
+		good = fmt.Sprintf("%d nodes run %s", t.good, first.Version.Value().Tag)
+	}
+	return t.finding(good, "finish the upgrade: the VIP's election differs between Talos versions")
+}
+
+func hostnamesDiffer(s *cluster.Snapshot) Finding {
+	var t tally
+	bearer := make(map[string]netip.Addr)
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		name, ok := n.Hostname.Get()
+		other, taken := bearer[name]
+		switch {
+		case !ok:
+			miss(&t, n.Name, "host name", n.Hostname)
+		case name == "":
+			t.say(Fail, "%s has no host name and will not campaign for a VIP", n.Addr)
+		case taken:
+			t.say(Fail, "%s and %s are both called %s", other, n.Addr, name)
+		default:
+			bearer[name] = n.Addr
+			t.pass()
+		}
+	}
+	return t.finding(fmt.Sprintf("%d different host names", t.good),
+		"give each node its own host name: two of one name evict each other from the VIP's election")
+}
+
+func endpointNotVIP(s *cluster.Snapshot) Finding {
+	if len(s.VIPs) == 0 {
+		return Finding{Skip, "no VIP is known", ""}
+	}
+	var t tally
+	for _, e := range s.Endpoints {
+		bad := slices.IndexFunc(s.VIPs, func(v cluster.VIP) bool { return slices.Contains(e.Addresses, v.Addr) })
+		switch {
+		case len(e.Addresses) == 0:
+			t.say(Unknown, "endpoint %s has no known address", e.Name)
+		case bad >= 0 && e.Name == s.VIPs[bad].Addr.String():
+			t.say(Fail, "endpoint %s is the VIP", e.Name)
+		case bad >= 0:
+			t.say(Fail, "endpoint %s is the VIP %s", e.Name, s.VIPs[bad].Addr)
+		default:
+			t.pass()
+		}
+	}
+	if len(s.Endpoints) == 0 {
+		t.say(Unknown, "no endpoint is known")
+	}
+	return t.finding(fmt.Sprintf("endpoints: %d, none of them the VIP", t.good),
+		"name the nodes' own addresses: talosctl config endpoint ADDRESS...")
+}

@@ -1,0 +1,161 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+func vipConfiguredAlike(s *cluster.Snapshot) Finding {
+	var t tally
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		configured, ok := n.VIPs.Get()
+		if !ok {
+			miss(&t, n.Name, "configured VIPs", n.VIPs)
+			continue
+		}
+		missing := slices.DeleteFunc(addrs(s.VIPs), func(a netip.Addr) bool { return slices.Contains(configured, a) })
+		for _, a := range missing {
+			t.say(Fail, "%s does not have %s configured", n.Name, a)
+		}
+		if len(missing) == 0 {
+			t.pass()
+		}
+	}
+	if len(s.VIPs) == 0 && t.good > 0 && t.good == len(s.Nodes) {
+		return Finding{Fail, fmt.Sprintf("no VIP is configured on any of %d nodes", t.good),
+			"add a Layer2VIPConfig document, or vip.ip to the interface, on every control-plane node"}
+	}
+	return t.finding(fmt.Sprintf("%s on %d nodes", joined(addrs(s.VIPs)), t.good),
+		"configure the VIP alike on every control-plane node: where it is missing the node never takes over")
+}
+
+func vipOneOwner(s *cluster.Snapshot) Finding {
+	var t tally
+	var owned []string
+	for _, v := range s.VIPs {
+		verdict := vip.Judge(s.Claims(v.Addr))
+		switch {
+		case verdict.Ownership == vip.Owned && len(verdict.Silent) > 0:
+			t.say(Warn, "%s is owned by %s, as far as is known: %s", v.Addr, verdict.Owners[0], silent(verdict))
+		case verdict.Ownership == vip.Owned:
+			t.pass()
+			owned = append(owned, fmt.Sprintf("%s is owned by %s", v.Addr, verdict.Owners[0]))
+		case verdict.Ownership == vip.Unowned && len(s.Nodes) > 0:
+			t.say(Fail, "%s is on no node", v.Addr)
+		case verdict.Ownership == vip.SplitBrain:
+			t.say(Fail, "split brain: %s is on %s", v.Addr, strings.Join(verdict.Owners, " and "))
+		case verdict.Ownership == vip.Disputed:
+			t.say(Fail, "%s: %s", v.Addr, verdict.Reason)
+		default:
+			t.say(Unknown, "%s: nobody who answered has it; %s", v.Addr, silent(verdict))
+		}
+	}
+	if len(s.VIPs) == 0 {
+		return Finding{Skip, "no VIP is known", ""}
+	}
+	return t.finding(strings.Join(owned, "; "),
+		"vipctl owner -o wide shows each witness; without quorum in etcd nobody can be elected")
+}
+
+func silent(v vip.Verdict) string {
+	if len(v.Silent) == 0 {
+		return "nobody was asked"
+	}
+	var words []string
+	for _, c := range v.Silent {
+		words = append(words, fmt.Sprintf("%s is silent (%s)", c.From, c.Err))
+	}
+	return strings.Join(words, ", ")
+}
+
+func vipAnswers(s *cluster.Snapshot) Finding {
+	return eachVIP(s, "a kube-apiserver answers on "+joined(addrs(s.VIPs)),
+		"see vip-one-owner and apiserver-ready: an owner keeps the VIP even when its own kube-apiserver is dead",
+		func(t *tally, v cluster.VIP) {
+			got, ok := v.APIServer.Get()
+			who := netip.AddrPortFrom(v.Addr, apiServerPort)
+			switch {
+			case !ok:
+				miss(t, who.String(), "answer", v.APIServer)
+			case !got.Answered:
+				t.say(Fail, "%s does not answer: %s", who, orElse(got.Error, "no reason known"))
+			case got.Status >= 500:
+				t.say(Fail, "%s answers with HTTP %d: not ready", who, got.Status)
+			case !speaksKubernetes(got.Status):
+				t.say(Fail, "%s answers with HTTP %d: no kube-apiserver", who, got.Status)
+			default:
+				t.pass()
+			}
+		})
+}
+
+func vipAnsweredByOwner(s *cluster.Snapshot) Finding {
+	return eachVIP(s, "the owner's certificate is presented on "+joined(addrs(s.VIPs)),
+		"a neighbour's ARP entry may be stale, or another machine has the address: compare ip neigh with vipctl owner -o wide",
+		func(t *tally, v cluster.VIP) {
+			seen := v.APIServer.Value().Certificate.Fingerprint
+			if seen == "" {
+				t.say(Unknown, "%s: the serving certificate is not known", v.Addr)
+				return
+			}
+			bearers, blind := whoseCertificate(s, seen)
+			owners := vip.Judge(s.Claims(v.Addr)).Owners
+			switch {
+			case len(bearers) == 0 && len(blind) > 0:
+				t.say(Unknown, "%s: the certificate may be that of %s", v.Addr, strings.Join(blind, " or "))
+			case len(bearers) == 0:
+				t.say(Fail, "%s is answered by a server that is no control-plane node's", v.Addr)
+			case len(bearers) > 1:
+				t.say(Unknown, "%s: %s present the same certificate", v.Addr, strings.Join(bearers, " and "))
+			case len(owners) == 0:
+				t.say(Unknown, "%s is answered by %s, and no owner is known", v.Addr, bearers[0])
+			case !slices.Contains(owners, bearers[0]):
+				t.say(Fail, "%s is on %s, and answered by %s", v.Addr, strings.Join(owners, " and "), bearers[0])
+			default:
+				t.pass()
+			}
+		})
+}
+
+// whoseCertificate returns the nodes that present that certificate on their
+// own address, and those of which it is not known what they present.
+func whoseCertificate(s *cluster.Snapshot, fingerprint string) (bearers, blind []string) {
+	for i := range s.Nodes {
+		switch s.Nodes[i].APIServer.Value().Certificate.Fingerprint {
+		case fingerprint:
+			bearers = append(bearers, s.Nodes[i].Name)
+		case "":
+			blind = append(blind, s.Nodes[i].Name)
+		}
+	}
+	return bearers, blind
+}
+
+func addrs(vips []cluster.VIP) []netip.Addr {
+	list := make([]netip.Addr, 0, len(vips))
+	for _, v := range vips {
+		list = append(list, v.Addr)
+	}
+	return list
+}
+
+func joined(list []netip.Addr) string {
+	words := make([]string, 0, len(list))
+	for _, a := range list {
+		words = append(words, a.String())
+	}
+	return strings.Join(words, ", ")
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
