@@ -1,0 +1,380 @@
+package talos
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
+	machinetype "github.com/siderolabs/talos/pkg/machinery/config/machine"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
+	"github.com/siderolabs/talos/pkg/machinery/role"
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+var vip50 = netip.MustParseAddr("10.5.0.50")
+
+// names are the rows as "name@address", with "via" and "!" for the unreachable.
+func names(s *cluster.Snapshot) string {
+	var out []string
+	for _, n := range s.Nodes {
+		row := n.Name + "@" + n.Addr.String()
+		if n.Via != "" {
+			row += " via " + n.Via
+		}
+		if !n.Reachable.Known() {
+			row = "!" + row
+		}
+		out = append(out, row)
+	}
+	return strings.Join(out, ", ")
+}
+
+const allThree = "cp-1@10.5.0.2, cp-2@10.5.0.3, cp-3@10.5.0.4"
+
+func TestDiscovery(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		endpoints []string
+		nodes     []string
+		vips      []netip.Addr
+		arrange   func(*world, []*fakeNode)
+		want      string
+		wantVIPs  string
+	}{
+		{name: "one endpoint names the others", endpoints: []string{"10.5.0.2"}, want: allThree},
+		{name: "all endpoints", endpoints: []string{"10.5.0.2", "10.5.0.3", "10.5.0.4"}, want: allThree},
+		{name: "an endpoint with a port, and one that is a URL", endpoints: []string{"10.5.0.2:50000", "https://10.5.0.3:50000"}, want: allThree},
+		{name: "talosconfig nodes name one node and change nothing", endpoints: []string{"10.5.0.2"}, nodes: []string{"10.5.0.3"}, want: allThree},
+		{name: "the endpoint is the VIP and no node", endpoints: []string{"10.5.0.50"}, want: allThree},
+		{
+			name: "the endpoint is the VIP and etcd has no quorum: its owner is asked at its own address", endpoints: []string{"10.5.0.50"},
+			arrange: func(_ *world, n []*fakeNode) { n[0].members = nil },
+			want:    "cp-1@10.5.0.2",
+		},
+		{
+			name: "no quorum: discovery names the others, and its first address is the VIP", endpoints: []string{"10.5.0.3"},
+			arrange: func(_ *world, n []*fakeNode) {
+				n[1].members = nil
+				n[1].discovers("cp-1", machinetype.TypeControlPlane, "10.5.0.50", "10.5.0.2")
+				n[1].discovers("cp-3", machinetype.TypeControlPlane, "10.5.0.4")
+				n[1].discovers("worker", machinetype.TypeWorker, "10.5.0.9")
+			},
+			want: allThree,
+		},
+		{
+			name: "etcd advertises the VIP as the peer address of its owner", endpoints: []string{"10.5.0.3"},
+			arrange: func(_ *world, n []*fakeNode) {
+				n[1].members = slices.Clone(n[1].members)
+				n[1].members[0] = etcdMember(0xa1, "cp-1", "10.5.0.50")
+				n[1].discovers("cp-1", machinetype.TypeControlPlane, "10.5.0.50", "10.5.0.2")
+			},
+			want: allThree,
+		},
+		{
+			name: "one machine at two addresses is one node", endpoints: []string{"10.5.0.102", "10.5.0.3"},
+			arrange: func(w *world, n []*fakeNode) {
+				n[0].carry("10.5.0.102/24")
+				w.alias("10.5.0.102:50000", "10.5.0.2:50000")
+			},
+			want: "cp-1@10.5.0.102, cp-2@10.5.0.3, cp-3@10.5.0.4",
+		},
+		{
+			name: "a member that refuses is a row", endpoints: []string{"10.5.0.2"},
+			arrange: func(w *world, n []*fakeNode) { w.remove("10.5.0.4") },
+			want:    "cp-1@10.5.0.2, cp-2@10.5.0.3, !cp-3@10.5.0.4",
+		},
+		{
+			name: "an endpoint that refuses is a row by the name that etcd has for it", endpoints: []string{"10.5.0.4", "10.5.0.2"},
+			arrange: func(w *world, n []*fakeNode) { w.remove("10.5.0.4") },
+			want:    "cp-1@10.5.0.2, cp-2@10.5.0.3, !cp-3@10.5.0.4",
+		},
+		{
+			name: "a node that cannot be dialled is read through an endpoint", endpoints: []string{"10.5.0.2"},
+			arrange: func(w *world, n []*fakeNode) { w.hide("10.5.0.4:50000") },
+			want:    "cp-1@10.5.0.2, cp-2@10.5.0.3, cp-3@10.5.0.4 via 10.5.0.2",
+		},
+		{
+			name: "a talosconfig node that is a worker, and one that is nobody, are no rows", endpoints: []string{"10.5.0.2"}, nodes: []string{"10.5.0.9", "10.5.0.10"},
+			arrange: func(w *world, _ []*fakeNode) {
+				worker := w.node("worker", "10.5.0.9", 0)
+				worker.setType(machinetype.TypeWorker)
+			},
+			want: allThree,
+		},
+		{
+			name: "a talosconfig node that proves to be a control plane is one", endpoints: []string{"10.5.0.2"}, nodes: []string{"10.5.0.9"},
+			arrange: func(w *world, _ []*fakeNode) { w.node("cp-new", "10.5.0.9", 0xa9) },
+			want:    "cp-1@10.5.0.2, cp-2@10.5.0.3, cp-3@10.5.0.4, cp-new@10.5.0.9",
+		},
+		{
+			name: "two machines with one name stay two", endpoints: []string{"10.5.0.2"},
+			arrange: func(w *world, n []*fakeNode) { n[2].name = "cp-2" },
+			want:    "cp-1@10.5.0.2, cp-2 (10.5.0.3:50000)@10.5.0.3, cp-2 (10.5.0.4:50000)@10.5.0.4",
+		},
+		{
+			name: "a VIP given by hand is added, and no node's address", endpoints: []string{"10.5.0.2", "10.5.0.60"}, vips: []netip.Addr{netip.MustParseAddr("10.5.0.60")},
+			want: allThree, wantVIPs: "[10.5.0.50 10.5.0.60]",
+		},
+		{
+			name: "a node behind a load balancer is asked at its own address", endpoints: []string{"10.9.9.9"},
+			arrange: func(w *world, n []*fakeNode) { w.alias("10.9.9.9:50000", "10.5.0.3:50000") },
+			want:    allThree,
+		},
+		{name: "an endpoint by name", endpoints: []string{"localhost"}, arrange: func(w *world, _ []*fakeNode) {
+			w.alias("127.0.0.1:50000", "10.5.0.2:50000")
+		}, want: allThree},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			nodes := threeNodes(w)
+			if tt.arrange != nil {
+				tt.arrange(w, nodes)
+			}
+			c := w.open(w.config(tt.endpoints, tt.nodes))
+			snap, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership, VIPs: tt.vips})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := names(snap); got != tt.want {
+				t.Errorf("nodes = %s; want %s", got, tt.want)
+			}
+			var vips []netip.Addr
+			for _, v := range snap.VIPs {
+				vips = append(vips, v.Addr)
+			}
+			want := tt.wantVIPs
+			if want == "" {
+				want = "[10.5.0.50]"
+			}
+			if got := strings.TrimSpace(addrs(vips)); got != want {
+				t.Errorf("VIPs = %s; want %s", got, want)
+			}
+			if len(snap.Endpoints) != len(tt.endpoints) || snap.Endpoints[0].Name != tt.endpoints[0] || len(snap.Endpoints[0].Addresses) == 0 {
+				t.Errorf("endpoints = %v; want %v with addresses", snap.Endpoints, tt.endpoints)
+			}
+		})
+	}
+}
+
+func addrs(list []netip.Addr) string {
+	var s []string
+	for _, a := range list {
+		s = append(s, a.String())
+	}
+	return "[" + strings.Join(s, " ") + "]"
+}
+
+func TestCollectEverything(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	nodes[1].hangAlarm.Store(true)
+	nodes[2].unknown = k8s.StaticPodStatusType
+	c := w.client("10.5.0.2")
+	c.cfg.Timeout = 10 * time.Second
+	begun := time.Now()
+	snap, err := c.Collect(t.Context(), CollectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took > 6*time.Second {
+		t.Errorf("Collect took %v where alarms hang; want about %v", took, alarmTimeout)
+	}
+	n := snap.Node("cp-1")
+	for _, check := range []struct {
+		what      string
+		got, want any
+	}{
+		{"hostname", n.Hostname.Value(), "cp-1"},
+		{"type", n.Type.Value(), "controlplane"},
+		{"version", n.Version.Value(), cluster.Version{Tag: "v1.13.9", Platform: "metal", Mode: "metal"}},
+		{"stage", n.Stage.Value().Stage, "running"},
+		{"unmet", n.Stage.Value().Unmet[0], "services: etcd"},
+		{"boot time", n.BootTime.Value(), time.Unix(1_700_000_000, 0).UTC()},
+		{"VIP's link", n.Holds(vip50).Value(), "eth0"},
+		{"link", n.Links.Value()[0].HardwareAddr, "02:00:00:00:00:a1"},
+		{"node IP", addrs(n.NodeIPs.Value()), "[10.5.0.2]"},
+		{"service", n.Services.Value()[0], cluster.Service{ID: "etcd", State: "Running", Healthy: true, HealthKnown: true}},
+		{"service without a check", n.Services.Value()[1].HealthKnown, false},
+		{"member", n.Members.Value()[1].ID, "a2"},
+		{"etcd", n.Etcd.Value().MemberID, "a1"},
+		{"no leader", n.Etcd.Value().Leader, ""},
+		{"etcd version", n.Etcd.Value().Version, "3.6.12"},
+		{"alarm", n.Alarms.Value()[0], cluster.Alarm{MemberID: "a2", Alarm: "NOSPACE"}},
+		{"alarms", len(n.Alarms.Value()), 1},
+		{"pod", n.StaticPod.Value(), cluster.APIServerPod{Phase: "Running", Ready: true}},
+		{"advertised (never published)", n.Advertise.Err(), "the node does not publish it (yet)"},
+		{"hanging alarms", snap.Node("cp-2").Alarms.Err(), "deadline exceeded after 2 s: no answer from 10.5.0.3:50000"},
+		{"its other facts", snap.Node("cp-2").Etcd.Known(), true},
+		{"unknown type", strings.HasPrefix(snap.Node("cp-3").StaticPod.Err(), "this version of Talos does not know it"), true},
+		{"facts beside the unknown type", snap.Node("cp-3").Addresses.Known(), true},
+	} {
+		if check.got != check.want {
+			t.Errorf("%s = %v; want %v", check.what, check.got, check.want)
+		}
+	}
+}
+
+func TestHangingNodeDelaysNobody(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	w.cutPower("10.5.0.3:50000") // swallows SYNs
+	nodes[2].hangAll.Store(true) // connects, and never answers
+	c := w.client("10.5.0.2", "10.5.0.3")
+	c.cfg.Timeout = time.Second
+	begun := time.Now()
+	snap, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took > 2500*time.Millisecond {
+		t.Errorf("Collect took %v with a timeout of 1 s; want at most two timeouts", took)
+	}
+	if got, want := names(snap), "cp-1@10.5.0.2, !cp-2@10.5.0.3, !cp-3@10.5.0.4"; got != want && got != strings.Replace(want, "!cp-2@10.5.0.3", "cp-2@10.5.0.3 via 10.5.0.2", 1) {
+		t.Errorf("nodes = %s; want %s", got, want)
+	}
+	if got, want := snap.Node("cp-3").Addresses.Err(), "deadline exceeded after 1 s: no answer from 10.5.0.4:50000"; got != want {
+		t.Errorf("cp-3 says %q; want %q", got, want)
+	}
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	other, err := secrets.NewBundle(secrets.NewClock(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name           string
+		arrange        func(*world, []*fakeNode)
+		bundle         *secrets.Bundle
+		want, wantHint string
+	}{
+		{name: "refused", arrange: func(w *world, _ []*fakeNode) { w.remove("10.5.0.2") }, want: "10.5.0.2:50000: connection refused", wantHint: "--endpoints"},
+		{name: "another cluster's credentials", bundle: other, want: "x509: certificate signed by unknown authority", wantHint: "--context"},
+		{name: "silence", arrange: func(w *world, _ []*fakeNode) { w.cutPower("10.5.0.2:50000") }, want: "deadline exceeded after 0.5 s: no answer from 10.5.0.2:50000", wantHint: "--timeout"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			nodes := threeNodes(w)
+			if tt.arrange != nil {
+				tt.arrange(w, nodes)
+			}
+			if tt.bundle == nil {
+				tt.bundle = w.bundle
+			}
+			cfg, err := Load(Options{Talosconfig: w.talosconfig(tt.bundle, role.Reader, time.Hour, []string{"10.5.0.2"}, nil), Timeout: 500 * time.Millisecond})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.dialer = w.dial
+			snap, err := w.open(cfg).Collect(t.Context(), CollectOptions{Facts: Ownership})
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "rpc error") || strings.Contains(err.Error(), "desc") {
+				t.Errorf("Collect = %v; want %q in it and no noise", err, tt.want)
+			}
+			if h, ok := err.(interface{ Hint() string }); !ok || !strings.Contains(h.Hint(), tt.wantHint) {
+				t.Errorf("hint of %v lacks %q", err, tt.wantHint)
+			}
+			if got := names(snap); got != "!10.5.0.2@10.5.0.2" {
+				t.Errorf("nodes = %s; want a row with the error", got)
+			}
+		})
+	}
+}
+
+func TestRoleDenied(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	nodes[0].denied.Store(true)
+	snap, err := w.client("10.5.0.2", "10.5.0.3").Collect(t.Context(), CollectOptions{Facts: Ownership})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := snap.Node("cp-1")
+	if n == nil || !n.Reachable.Value() || !strings.HasPrefix(n.Addresses.Err(), "not authorized") {
+		t.Errorf("rows = %s, cp-1 = %+v; want it reachable and not authorized", names(snap), n)
+	}
+}
+
+// A client that lives through a power cut must see the node again as soon as it
+// is back, although TCP has not noticed anything.
+func TestCollectAfterPowerCut(t *testing.T) {
+	w := newWorld(t)
+	threeNodes(w)
+	c := w.client("10.5.0.2", "10.5.0.4")
+	c.cfg.Timeout = time.Second
+	collect := func(want string) time.Duration {
+		t.Helper()
+		begun := time.Now()
+		snap, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership})
+		if err != nil || names(snap) != want {
+			t.Errorf("Collect = %s, %v; want %s", names(snap), err, want)
+		}
+		return time.Since(begun)
+	}
+	collect(allThree)
+	w.cutPower("10.5.0.3:50000")
+	w.isolate("10.5.0.3")
+	collect("cp-1@10.5.0.2, !cp-2@10.5.0.3, cp-3@10.5.0.4")
+	w.restorePower("10.5.0.3:50000")
+	w.rejoin("10.5.0.3")
+	if took := collect(allThree); took > 700*time.Millisecond {
+		t.Errorf("the first Collect after the return took %v; want it prompt", took)
+	}
+	// A node that restarts leaves a connection that is already broken.
+	w.breakAll("10.5.0.4:50000")
+	collect(allThree)
+}
+
+func TestCollectKeepsConnections(t *testing.T) {
+	w := newWorld(t)
+	threeNodes(w)
+	c := w.client("10.5.0.2")
+	for range 3 {
+		if _, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for addr, n := range w.dials {
+		if n != 1 {
+			t.Errorf("%s was dialled %d times; want once", addr, n)
+		}
+	}
+}
+
+func TestCollectCancelled(t *testing.T) {
+	w := newWorld(t)
+	threeNodes(w)
+	w.cutPower("10.5.0.2:50000")
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	begun := time.Now()
+	if _, err := w.client("10.5.0.2").Collect(ctx, CollectOptions{}); err == nil || time.Since(begun) > time.Second {
+		t.Errorf("Collect = %v after %v; want an error at once", err, time.Since(begun))
+	}
+}
+
+// Where only a proxy reaches the nodes, every call names its node.
+func TestForwardedContext(t *testing.T) {
+	w := newWorld(t)
+	threeNodes(w)
+	cfg := w.config([]string{"10.5.0.2"}, []string{"10.5.0.3"})
+	cfg.forwarded = true
+	c := w.open(cfg)
+	snap, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership})
+	if err != nil || names(snap) != allThree {
+		t.Errorf("Collect = %s, %v; want %s", names(snap), err, allThree)
+	}
+	if err := c.Node("cp-3").Reboot(t.Context(), "default"); err != nil || w.nodes["10.5.0.4"].reboots.Load() != 1 {
+		t.Errorf("Reboot = %v, and cp-3 saw %d", err, w.nodes["10.5.0.4"].reboots.Load())
+	}
+	if len(w.dials) != 1 {
+		t.Errorf("dialled %v; want the endpoint only", w.dials)
+	}
+}

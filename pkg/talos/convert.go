@@ -1,0 +1,130 @@
+package talos
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/nethelpers"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+// hexID writes an etcd ID as etcd does; 0 is nobody.
+func hexID(id uint64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatUint(id, 16)
+}
+
+// singleAddrs keeps what stands for one address: a bare one, /32 or /128. A
+// wider exclusion is no VIP.
+func singleAddrs(list []string) []netip.Addr {
+	out := make([]netip.Addr, 0, len(list))
+	for _, s := range list {
+		if addr, err := netip.ParseAddr(s); err == nil {
+			out = append(out, addr.Unmap())
+		} else if p, err := netip.ParsePrefix(s); err == nil && p.IsSingleIP() {
+			out = append(out, p.Addr().Unmap())
+		}
+	}
+	return out
+}
+
+func macString(mac nethelpers.HardwareAddr) string {
+	return net.HardwareAddr(mac).String()
+}
+
+func services(resp *machineapi.ServiceListResponse) []cluster.Service {
+	out := []cluster.Service{}
+	for _, m := range resp.GetMessages() {
+		for _, s := range m.GetServices() {
+			h := s.GetHealth()
+			out = append(out, cluster.Service{
+				ID: s.GetId(), State: s.GetState(),
+				Healthy: h.GetHealthy(), HealthKnown: h != nil && !h.GetUnknown(),
+			})
+		}
+	}
+	return out
+}
+
+func members(resp *machineapi.EtcdMemberListResponse) []cluster.Member {
+	out := []cluster.Member{}
+	for _, msg := range resp.GetMessages() {
+		for _, m := range msg.GetMembers() {
+			out = append(out, cluster.Member{
+				ID: hexID(m.GetId()), Hostname: m.GetHostname(),
+				PeerURLs: m.GetPeerUrls(), ClientURLs: m.GetClientUrls(), Learner: m.GetIsLearner(),
+			})
+		}
+	}
+	return out
+}
+
+func etcdStatus(s *machineapi.EtcdMemberStatus) cluster.EtcdStatus {
+	return cluster.EtcdStatus{
+		MemberID: hexID(s.GetMemberId()), Leader: hexID(s.GetLeader()),
+		Term: s.GetRaftTerm(), Index: s.GetRaftIndex(), AppliedIndex: s.GetRaftAppliedIndex(),
+		DBSize: s.GetDbSize(), DBInUse: s.GetDbSizeInUse(),
+		Learner: s.GetIsLearner(), Version: s.GetProtocolVersion(), Errors: s.GetErrors(),
+	}
+}
+
+func alarms(resp *machineapi.EtcdAlarmListResponse) []cluster.Alarm {
+	out := []cluster.Alarm{}
+	for _, msg := range resp.GetMessages() {
+		for _, a := range msg.GetMemberAlarms() {
+			if a.GetAlarm() != machineapi.EtcdMemberAlarm_NONE {
+				out = append(out, cluster.Alarm{MemberID: hexID(a.GetMemberId()), Alarm: a.GetAlarm().String()})
+			}
+		}
+	}
+	return out
+}
+
+// apiServerPodPrefix begins the ID of a node's kube-apiserver pod.
+const apiServerPodPrefix = "kube-system/kube-apiserver-"
+
+func apiServerPod(pods []*k8s.StaticPodStatus) (cluster.APIServerPod, error) {
+	for _, p := range pods {
+		if !strings.HasPrefix(p.Metadata().ID(), apiServerPodPrefix) {
+			continue
+		}
+		status := p.TypedSpec().PodStatus
+		phase, _ := status["phase"].(string)
+		return cluster.APIServerPod{Phase: phase, Ready: podReady(status)}, nil
+	}
+	return cluster.APIServerPod{}, errors.New("the kubelet reports no kube-apiserver pod")
+}
+
+// podReady reads the Ready condition; without one the pod is not ready.
+func podReady(status map[string]any) bool {
+	conditions, _ := status["conditions"].([]any)
+	for _, c := range conditions {
+		if c, ok := c.(map[string]any); ok && c["type"] == "Ready" {
+			return c["status"] == "True"
+		}
+	}
+	return false
+}
+
+// hosts returns the addresses in a member's URLs, peer URLs first. Talos
+// writes addresses there, never names.
+func hosts(m cluster.Member) []netip.Addr {
+	var out []netip.Addr
+	for _, urls := range [][]string{m.PeerURLs, m.ClientURLs} {
+		for _, u := range urls {
+			if at, err := parseEndpoint(u); err == nil {
+				if addr, err := netip.ParseAddr(at.host); err == nil {
+					out = append(out, addr.Unmap())
+				}
+			}
+		}
+	}
+	return out
+}

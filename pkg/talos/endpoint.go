@@ -1,0 +1,104 @@
+package talos
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+// hostPort is an endpoint of a talosconfig, taken apart.
+type hostPort struct {
+	host string // an address without brackets, or a name
+	port uint16
+}
+
+// parseEndpoint reads what talosctl accepts: an address or a name, either with
+// a port (default 50000), or a URL (https: default 443).
+func parseEndpoint(s string) (hostPort, error) {
+	rest, port := strings.TrimSpace(s), uint16(constants.ApidPort)
+	if u, err := url.Parse(rest); err == nil && u.Host != "" {
+		rest = u.Host
+		if u.Scheme == "https" {
+			port = 443
+		}
+	}
+	host := strings.TrimSuffix(strings.TrimPrefix(rest, "["), "]")
+	if h, p, err := net.SplitHostPort(rest); err == nil {
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || n == 0 {
+			return hostPort{}, fmt.Errorf("endpoint %q has no valid port", s)
+		}
+		host, port = h, uint16(n)
+	}
+	if _, err := netip.ParseAddr(host); err != nil && !isName(host) {
+		return hostPort{}, fmt.Errorf("endpoint %q is neither an address nor a name", s)
+	}
+	return hostPort{host, port}, nil
+}
+
+func isName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r != '-' && r != '.' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+}
+
+// resolve returns the addresses of a host, at least one or an error, in an
+// order that does not change from call to call.
+func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{addr.Unmap()}, nil
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be resolved", host)
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	slices.SortFunc(addrs, func(a, b netip.Addr) int {
+		return cmp.Or(a.BitLen()-b.BitLen(), a.Compare(b)) // IPv4 first
+	})
+	return slices.Compact(addrs), nil
+}
+
+// endpoint is one of the talosconfig's endpoints, resolved.
+type endpoint struct {
+	name      string
+	at        hostPort
+	addresses []netip.Addr
+	err       error
+}
+
+// resolveAll resolves in parallel; the answers come in the order of names.
+func resolveAll(ctx context.Context, names []string) []endpoint {
+	out := make([]endpoint, len(names))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() {
+			out[i].name = name
+			if out[i].at, out[i].err = parseEndpoint(name); out[i].err == nil {
+				out[i].addresses, out[i].err = resolve(ctx, out[i].at.host)
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+func snapshotEndpoints(resolved []endpoint) []cluster.Endpoint {
+	out := make([]cluster.Endpoint, len(resolved))
+	for i, e := range resolved {
+		out[i] = cluster.Endpoint{Name: e.name, Addresses: e.addresses}
+	}
+	return out
+}

@@ -1,0 +1,140 @@
+package talos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/state"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// UnreachableError says that no node of the cluster answered.
+type UnreachableError struct {
+	// Causes say why, as "endpoint: reason", in the order asked.
+	Causes []string
+}
+
+func (e *UnreachableError) Error() string {
+	return "no Talos node answered: " + strings.Join(e.Causes, "; ")
+}
+
+// Hint names what to try.
+func (e *UnreachableError) Hint() string {
+	all := strings.Join(e.Causes, "\n")
+	switch {
+	case strings.Contains(all, "unknown authority"), strings.Contains(all, "tls: bad certificate"), strings.Contains(all, "tls: unknown certificate"):
+		return "these credentials are not this cluster's: choose another with --context or --talosconfig"
+	case strings.Contains(all, "cannot be resolved"):
+		return "name control-plane nodes by address with --endpoints"
+	default:
+		return "check --endpoints, and that port 50000 of the nodes can be reached from here; --timeout gives them longer"
+	}
+}
+
+// CallError is a refused or failed call to a node.
+type CallError struct {
+	Node string // as it was named
+	Call string // what was asked, as in "reboot"
+	Err  error
+	// Unsure says that the node may have received the call and acted on it.
+	Unsure bool
+	hint   string
+}
+
+func (e *CallError) Error() string { return fmt.Sprintf("%s of %s: %v", e.Call, e.Node, e.Err) }
+func (e *CallError) Unwrap() error { return e.Err }
+
+// Hint names what to try, or is "".
+func (e *CallError) Hint() string { return e.hint }
+
+// answered says whether a node took part in the outcome of a call: a refusal is
+// an answer, a broken connection is none.
+func answered(err error) bool {
+	if err == nil || state.IsNotFoundError(err) {
+		return true
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return false
+	default:
+		return !strings.Contains(err.Error(), "no request forwarding")
+	}
+}
+
+// plain says in a person's words why a call to t failed. took is how long it
+// was waited for.
+func plain(err error, t target, took time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	text := message(err)
+	switch {
+	case state.IsNotFoundError(err):
+		return errors.New("the node does not publish it (yet)")
+	case timedOut(err):
+		return fmt.Errorf("deadline exceeded after %s: no answer from %s", seconds(took), t)
+	case errors.Is(err, context.Canceled), status.Code(err) == codes.Canceled:
+		return fmt.Errorf("interrupted while waiting for %s", t)
+	case status.Code(err) == codes.PermissionDenied && strings.Contains(text, "is not supported"):
+		return fmt.Errorf("this version of Talos does not know it: %s", text)
+	case status.Code(err) == codes.PermissionDenied:
+		return fmt.Errorf("not authorized: %s", strings.TrimPrefix(strings.TrimPrefix(text, "not authorized"), ": "))
+	case status.Code(err) == codes.Unimplemented:
+		return fmt.Errorf("not supported by this node: %s", text)
+	default:
+		return errors.New(text)
+	}
+}
+
+// message strips what gRPC and net wrap around the reason.
+func message(err error) string {
+	text := err.Error()
+	var wire interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &wire) {
+		text = wire.GRPCStatus().Message()
+	}
+	for _, reason := range []string{"remote error: ", "x509: ", "tls: "} {
+		if i := strings.Index(text, reason); i >= 0 {
+			return tidy(text[i:])
+		}
+	}
+	for _, wrap := range []string{": connect: ", "read: ", "write: ", "authentication handshake failed: ", "Error while dialing: ", "desc = "} {
+		if i := strings.LastIndex(text, wrap); i >= 0 {
+			return tidy(text[i+len(wrap):])
+		}
+	}
+	return tidy(text)
+}
+
+// tidy makes one line of it and drops the quote that a wrapper left open.
+func tidy(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if strings.HasSuffix(s, `"`) && strings.Count(s, `"`)%2 == 1 {
+		s = strings.TrimSuffix(s, `"`)
+	}
+	return strings.TrimSuffix(s, `\`)
+}
+
+// seconds prints a duration as "5 s" or "0.4 s".
+func seconds(d time.Duration) string {
+	return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
+}
+
+// timedOut says whether the reason is silence. gRPC passes on the reason of a
+// failed connection as text only.
+func timedOut(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded {
+		return true
+	}
+	text := message(err)
+	return status.Code(err) == codes.Unavailable &&
+		(strings.HasSuffix(text, context.DeadlineExceeded.Error()) || strings.HasSuffix(text, "i/o timeout") || strings.HasSuffix(text, "connection timed out"))
+}

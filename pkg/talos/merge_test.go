@@ -1,0 +1,52 @@
+package talos
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+func answering(addr, server, hostname, memberID string) *visit {
+	at := netip.MustParseAddr(addr)
+	v := &visit{at: at, target: target{addr: netip.AddrPortFrom(at, 50000), serverName: server}, reply: &reply{}}
+	v.reply.node.Reachable = cluster.Got(true)
+	v.reply.node.Type = cluster.Got("controlplane")
+	v.reply.node.Hostname = cluster.Got(hostname)
+	v.reply.memberID = cluster.Got(memberID)
+	v.reply.node.NodeIPs = cluster.Got([]netip.Addr{netip.MustParseAddr("10.5.0.2")})
+	return v
+}
+
+func refusing(addr, server string) *visit {
+	at := netip.MustParseAddr(addr)
+	t := target{addr: netip.AddrPortFrom(at, 50000), serverName: server}
+	return &visit{at: at, target: t, reply: unreached(errors.New("connection refused"), t, time.Second, Ownership)}
+}
+
+func TestMachinesOf(t *testing.T) {
+	named := refusing("10.5.0.3", "cp.example.com")
+	named.named = true
+	for _, tt := range []struct {
+		name   string
+		visits []*visit
+		want   string // addresses of the rows
+	}{
+		{"one member behind two addresses, the own one counts", []*visit{answering("192.0.2.1", "", "cp-1", "a1"), answering("10.5.0.2", "", "cp-1", "a1")}, "[10.5.0.2]"},
+		{"two members of one name and one address list stay two", []*visit{answering("10.5.0.2", "", "cp-1", "a1"), answering("192.0.2.1", "", "cp-1", "a2")}, "[10.5.0.2 192.0.2.1]"},
+		{"the other address of a name that was reached is nobody", []*visit{answering("127.0.0.1", "localhost", "cp-1", "a1"), refusing("::1", "localhost")}, "[127.0.0.1]"},
+		{"but a node where another node says so", []*visit{answering("10.5.0.2", "cp.example.com", "cp-1", "a1"), named}, "[10.5.0.2 10.5.0.3]"},
+		{"and a row where nobody of that name answers", []*visit{answering("10.5.0.2", "", "cp-1", "a1"), refusing("::1", "localhost")}, "[10.5.0.2 ::1]"},
+		{"a silent VIP is nobody", []*visit{answering("10.5.0.2", "", "cp-1", "a1"), refusing("10.5.0.50", "")}, "[10.5.0.2]"},
+	} {
+		var got []netip.Addr
+		for _, v := range machinesOf(tt.visits, []netip.Addr{vip50}) {
+			got = append(got, v.at)
+		}
+		if addrs(got) != tt.want {
+			t.Errorf("%s: machinesOf = %s; want %s", tt.name, addrs(got), tt.want)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package talos
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/resource"
+	"github.com/cosi-project/runtime/pkg/safe"
+	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
+	talosclient "github.com/siderolabs/talos/pkg/machinery/client"
+	clusterres "github.com/siderolabs/talos/pkg/machinery/resources/cluster"
+	"github.com/siderolabs/talos/pkg/machinery/resources/config"
+	"github.com/siderolabs/talos/pkg/machinery/resources/etcd"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
+	"github.com/siderolabs/talos/pkg/machinery/resources/network"
+	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+type (
+	seenAddrs     = cluster.Seen[[]netip.Addr]
+	seenAddresses = cluster.Seen[[]cluster.Address]
+)
+
+// get reads one resource by its ID.
+func get[T resource.Resource](ctx context.Context, api *talosclient.Client, ns resource.Namespace, typ resource.Type, id resource.ID) (T, error) {
+	return safe.StateGet[T](ctx, api.COSI, resource.NewMetadata(ns, typ, id, resource.VersionUndefined))
+}
+
+// list reads all resources of a type.
+func list[T resource.Resource](ctx context.Context, api *talosclient.Client, ns resource.Namespace, typ resource.Type) ([]T, error) {
+	l, err := safe.StateList[T](ctx, api.COSI, resource.NewMetadata(ns, typ, "", resource.VersionUndefined))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]T, 0, l.Len())
+	for r := range l.All() {
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// The kernel's host name: it is what the owner writes into its election key.
+func readHostname(ctx context.Context, api *talosclient.Client) (string, error) {
+	resp, err := talosclient.FilterMessages(api.MachineClient.Hostname(ctx, &emptypb.Empty{}))
+	switch {
+	case err != nil:
+		return "", err
+	case len(resp.GetMessages()) == 0 || resp.GetMessages()[0].GetHostname() == "":
+		return "", errEmpty
+	}
+	return resp.GetMessages()[0].GetHostname(), nil
+}
+
+func readType(ctx context.Context, api *talosclient.Client) (string, error) {
+	r, err := get[*config.MachineType](ctx, api, config.NamespaceName, config.MachineTypeType, config.MachineTypeID)
+	if err != nil {
+		return "", err
+	}
+	return r.MachineType().String(), nil
+}
+
+func readMemberID(ctx context.Context, api *talosclient.Client) (string, error) {
+	r, err := get[*etcd.Member](ctx, api, etcd.NamespaceName, etcd.MemberType, etcd.LocalMemberID)
+	if err != nil {
+		return "", err
+	}
+	return strings.ToLower(r.TypedSpec().MemberID), nil
+}
+
+func readAddresses(ctx context.Context, api *talosclient.Client) ([]cluster.Address, error) {
+	found, err := list[*network.AddressStatus](ctx, api, network.NamespaceName, network.AddressStatusType)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]cluster.Address, 0, len(found))
+	for _, r := range found {
+		spec := r.TypedSpec()
+		out = append(out, cluster.Address{Prefix: spec.Address, Link: spec.LinkName, Broadcast: spec.Broadcast, Flags: spec.Flags.String()})
+	}
+	return out, nil
+}
+
+func readLinks(ctx context.Context, api *talosclient.Client) ([]cluster.Link, error) {
+	found, err := list[*network.LinkStatus](ctx, api, network.NamespaceName, network.LinkStatusType)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]cluster.Link, 0, len(found))
+	for _, r := range found {
+		spec := r.TypedSpec()
+		out = append(out, cluster.Link{
+			Name: r.Metadata().ID(), State: spec.OperationalState.String(), Type: spec.Type.String(), Kind: spec.Kind,
+			HardwareAddr: macString(spec.HardwareAddr),
+		})
+	}
+	return out, nil
+}
+
+// Talos excludes exactly the configured VIPs from what etcd advertises. That
+// shows them to os:reader, who may not read the machine configuration.
+func readVIPs(ctx context.Context, api *talosclient.Client) ([]netip.Addr, error) {
+	r, err := get[*etcd.Config](ctx, api, etcd.NamespaceName, etcd.ConfigType, etcd.ConfigID)
+	if err != nil {
+		return nil, err
+	}
+	return singleAddrs(r.TypedSpec().AdvertiseExcludeSubnets), nil
+}
+
+func readAdvertise(ctx context.Context, api *talosclient.Client) ([]netip.Addr, error) {
+	r, err := get[*etcd.Spec](ctx, api, etcd.NamespaceName, etcd.SpecType, etcd.SpecID)
+	if err != nil {
+		return nil, err
+	}
+	return r.TypedSpec().AdvertisedAddresses, nil
+}
+
+func readNodeIPs(ctx context.Context, api *talosclient.Client) ([]netip.Addr, error) {
+	r, err := get[*k8s.NodeIP](ctx, api, k8s.NamespaceName, k8s.NodeIPType, k8s.KubeletID)
+	if err != nil {
+		return nil, err
+	}
+	return r.TypedSpec().Addresses, nil
+}
+
+func readDiscovery(ctx context.Context, api *talosclient.Client) ([]cluster.PeerAddress, error) {
+	found, err := list[*clusterres.Member](ctx, api, clusterres.NamespaceName, clusterres.MemberType)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]cluster.PeerAddress, 0, len(found))
+	for _, r := range found {
+		spec := r.TypedSpec()
+		out = append(out, cluster.PeerAddress{Hostname: spec.Hostname, ControlPlane: spec.MachineType.IsControlPlane(), Addresses: spec.Addresses})
+	}
+	return out, nil
+}
+
+func readVersion(ctx context.Context, api *talosclient.Client) (cluster.Version, error) {
+	resp, err := api.Version(ctx)
+	switch {
+	case err != nil:
+		return cluster.Version{}, err
+	case len(resp.GetMessages()) == 0:
+		return cluster.Version{}, errEmpty
+	}
+	m := resp.GetMessages()[0]
+	return cluster.Version{Tag: m.GetVersion().GetTag(), Platform: m.GetPlatform().GetName(), Mode: m.GetPlatform().GetMode()}, nil
+}
+
+func readStage(ctx context.Context, api *talosclient.Client) (cluster.Stage, error) {
+	r, err := get[*runtime.MachineStatus](ctx, api, runtime.NamespaceName, runtime.MachineStatusType, runtime.MachineStatusID)
+	if err != nil {
+		return cluster.Stage{}, err
+	}
+	spec := r.TypedSpec()
+	stage := cluster.Stage{Stage: spec.Stage.String(), Ready: spec.Status.Ready}
+	for _, c := range spec.Status.UnmetConditions {
+		stage.Unmet = append(stage.Unmet, c.Name+": "+c.Reason)
+	}
+	return stage, nil
+}
+
+func readBootTime(ctx context.Context, api *talosclient.Client) (time.Time, error) {
+	resp, err := talosclient.FilterMessages(api.MachineClient.SystemStat(ctx, &emptypb.Empty{}))
+	switch {
+	case err != nil:
+		return time.Time{}, err
+	case len(resp.GetMessages()) == 0 || resp.GetMessages()[0].GetBootTime() == 0:
+		return time.Time{}, errEmpty
+	}
+	return time.Unix(int64(resp.GetMessages()[0].GetBootTime()), 0).UTC(), nil
+}
+
+func readServices(ctx context.Context, api *talosclient.Client) ([]cluster.Service, error) {
+	resp, err := api.ServiceList(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return services(resp), nil
+}
+
+func readMembers(ctx context.Context, api *talosclient.Client) ([]cluster.Member, error) {
+	resp, err := api.EtcdMemberList(ctx, &machineapi.EtcdMemberListRequest{})
+	if err != nil {
+		return nil, err
+	}
+	return members(resp), nil
+}
+
+func readEtcd(ctx context.Context, api *talosclient.Client) (cluster.EtcdStatus, error) {
+	resp, err := api.EtcdStatus(ctx)
+	switch {
+	case err != nil:
+		return cluster.EtcdStatus{}, err
+	case len(resp.GetMessages()) == 0 || resp.GetMessages()[0].GetMemberStatus() == nil:
+		return cluster.EtcdStatus{}, errEmpty
+	}
+	return etcdStatus(resp.GetMessages()[0].GetMemberStatus()), nil
+}
+
+func readStaticPod(ctx context.Context, api *talosclient.Client) (cluster.APIServerPod, error) {
+	pods, err := list[*k8s.StaticPodStatus](ctx, api, k8s.NamespaceName, k8s.StaticPodStatusType)
+	if err != nil {
+		return cluster.APIServerPod{}, err
+	}
+	return apiServerPod(pods)
+}
