@@ -1,0 +1,78 @@
+// Package kube looks at the kube-apiservers of a control plane: whether each
+// is ready, and which serving certificate it presents. The certificate is
+// looked at, not trusted: it names the node that answers.
+package kube
+
+import (
+	"crypto/tls"
+	"fmt"
+	"os"
+	"strings"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Config is what a kubeconfig says of the cluster, as far as it is needed
+// here. The zero value is anonymous.
+type Config struct {
+	// Path is the file it was read from, "" where there is none.
+	Path string
+
+	certificates []tls.Certificate
+}
+
+// ConfigError says that a kubeconfig cannot be used.
+type ConfigError struct {
+	Path string
+	Err  error
+}
+
+func (e *ConfigError) Error() string { return fmt.Sprintf("kubeconfig %s: %v", e.Path, e.Err) }
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// Hint names what to try.
+func (e *ConfigError) Hint() string {
+	return "name another file with --kubeconfig or KUBECONFIG, or none: what needs it is then skipped"
+}
+
+// Load reads the kubeconfig that the flag names, or those that $KUBECONFIG
+// lists. Where neither names one the Config is anonymous: ~/.kube/config is
+// not taken by itself, for it may be another cluster's.
+func Load(flag string) (*Config, error) {
+	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: flag}
+	path := flag
+	if flag == "" {
+		path = os.Getenv(clientcmd.RecommendedConfigPathEnvVar)
+		rules.Precedence = strings.FieldsFunc(path, func(r rune) bool { return r == os.PathListSeparator })
+		if len(rules.Precedence) == 0 {
+			return &Config{}, nil
+		}
+	}
+	kubeconfig, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, &ConfigError{Path: path, Err: err}
+	}
+	cfg, err := credentials(kubeconfig)
+	if err != nil {
+		return nil, &ConfigError{Path: path, Err: err}
+	}
+	cfg.Path = path
+	return cfg, nil
+}
+
+// credentials takes the client's certificate out of a kubeconfig. Tokens are
+// left alone, and exec plugins are not run: a look must not open a browser.
+func credentials(k *rest.Config) (*Config, error) {
+	if err := rest.LoadTLSFiles(k); err != nil {
+		return nil, err
+	}
+	if len(k.CertData) == 0 {
+		return &Config{}, nil
+	}
+	pair, err := tls.X509KeyPair(k.CertData, k.KeyData)
+	if err != nil {
+		return nil, fmt.Errorf("client certificate: %w", err)
+	}
+	return &Config{certificates: []tls.Certificate{pair}}, nil
+}

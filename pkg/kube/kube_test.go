@@ -1,0 +1,181 @@
+package kube
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+func newClient(t *testing.T, cfg *Config, timeout time.Duration) *Client {
+	t.Helper()
+	c, err := New(cfg, timeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func serve(t *testing.T, handler http.HandlerFunc) (*httptest.Server, netip.AddrPort) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(handler)
+	s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s, netip.MustParseAddrPort(s.Listener.Addr().String())
+}
+
+func TestLookSeesStatusAndCertificate(t *testing.T) {
+	for _, status := range []int{200, 401, 403, 500} {
+		var path string
+		s, at := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			path = r.URL.Path
+			w.WriteHeader(status)
+		})
+		got := newClient(t, &Config{}, 5*time.Second).Look(t.Context(), at)
+		if !got.Answered || got.Status != status || got.Error != "" {
+			t.Errorf("Look of a server that says %d = %+v", status, got)
+		}
+		if path != "/readyz" {
+			t.Errorf("Look asked for %s; want /readyz", path)
+		}
+		if want := Fingerprint(s.Certificate()); got.Certificate.Fingerprint != want {
+			t.Errorf("fingerprint = %s; want %s", got.Certificate.Fingerprint, want)
+		}
+		if want := netip.MustParseAddr("127.0.0.1"); len(got.Certificate.Addresses) == 0 || got.Certificate.Addresses[0] != want {
+			t.Errorf("addresses of the certificate = %v; want %s first", got.Certificate.Addresses, want)
+		}
+	}
+}
+
+func TestLookFollowsNoRedirect(t *testing.T) {
+	_, at := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) })
+	if got := newClient(t, &Config{}, 5*time.Second).Look(t.Context(), at); got.Status != http.StatusFound {
+		t.Errorf("Look of a server that redirects = %+v; want status 302", got)
+	}
+}
+
+func TestLookBearsAnEndlessAnswer(t *testing.T) {
+	_, at := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	})
+	if got := newClient(t, &Config{}, 10*time.Second).Look(t.Context(), at); !got.Answered || got.Error != "" {
+		t.Errorf("Look of a server that never stops talking = %+v; want an answer", got)
+	}
+}
+
+// listen serves raw connections with talk.
+func listen(t *testing.T, talk func(net.Conn)) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go talk(conn)
+		}
+	}()
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+func TestLookSaysWhyThereIsNoAnswer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := netip.MustParseAddrPort(l.Addr().String())
+	_ = l.Close()
+	for _, tt := range []struct {
+		name    string
+		at      netip.AddrPort
+		timeout time.Duration
+		want    string
+	}{
+		{"nobody listens", closed, 5 * time.Second, "connection refused"},
+		{"the handshake hangs", listen(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), 200 * time.Millisecond, "no answer from 127.0.0.1:"},
+		{"garbage", listen(t, func(c net.Conn) { _, _ = c.Write([]byte("SSH-2.0-OpenSSH_9.9\r\n")); _ = c.Close() }), 5 * time.Second, "first record does not look like a TLS handshake"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := newClient(t, &Config{}, tt.timeout).Look(t.Context(), tt.at)
+			if got.Answered || !strings.Contains(got.Error, tt.want) {
+				t.Errorf("Look = %+v; want no answer and %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCollectFillsInNodesAndVIPs(t *testing.T) {
+	s, at := serve(t, func(http.ResponseWriter, *http.Request) {})
+	c := newClient(t, &Config{}, 5*time.Second)
+	c.port = at.Port()
+	snap := &cluster.Snapshot{
+		Nodes: []cluster.Node{{Name: "cp-1", Addr: at.Addr()}, {Name: "cp-2"}},
+		VIPs:  []cluster.VIP{{Addr: netip.MustParseAddr("127.0.0.2")}},
+	}
+	c.Collect(t.Context(), snap)
+	if got := snap.Nodes[0].APIServer.Value(); got.Status != 200 || got.Certificate.Fingerprint != Fingerprint(s.Certificate()) {
+		t.Errorf("cp-1's apiserver = %+v; want ready", got)
+	}
+	if snap.Nodes[1].APIServer.Known() {
+		t.Errorf("cp-2 has no address, and its apiserver = %+v", snap.Nodes[1].APIServer.Value())
+	}
+	if got := snap.VIPs[0].APIServer.Value(); got.Answered || got.Error == "" {
+		t.Errorf("the VIP's apiserver, where nobody listens = %+v; want an error", got)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	token := write("token", `{"current-context":"a","contexts":[{"name":"a","context":{"cluster":"a","user":"a"}}],"clusters":[{"name":"a","cluster":{"server":"https://127.0.0.1:6443"}}],"users":[{"name":"a","user":{"token":"secret"}}]}`)
+	for _, tt := range []struct {
+		name, flag, env string
+		err             string
+	}{
+		{"neither named is anonymous", "", "", ""},
+		{"a token is not used", token, "", ""},
+		{"the environment names it", "", token, ""},
+		{"a missing file", filepath.Join(dir, "none"), "", "none"},
+		{"a context that is not there", write("context", `{"current-context":"b"}`), "", "context"},
+		{"no kubeconfig", write("garbage", "\x00"), "", "garbage"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("KUBECONFIG", tt.env)
+			cfg, err := Load(tt.flag)
+			if tt.err == "" {
+				if err != nil || newClient(t, cfg, time.Second).Authenticated() {
+					t.Errorf("Load(%q) = %+v, %v; want an anonymous config", tt.flag, cfg, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("Load(%q) = %v; want an error with %q", tt.flag, err, tt.err)
+			}
+		})
+	}
+}
