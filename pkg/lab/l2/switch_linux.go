@@ -1,0 +1,149 @@
+// Package l2 is a learning Ethernet switch in user space. Its ports can be cut
+// and pairs of them parted without any help of the kernel, and it writes down
+// when a watched address first answers.
+package l2
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/vipctl/vipctl/pkg/lab/truth"
+)
+
+// Switch forwards frames between its ports. It is safe for concurrent use.
+//
+// A frame holds mu shared from the moment it is looked at until it has been
+// written to its last port; cutting and parting hold it alone. So when Cut
+// returns, no frame is on its way any more.
+type Switch struct {
+	truth   truth.Recorder
+	answers *answers
+
+	mu     sync.RWMutex // guards following
+	ports  map[string]*Port
+	parted map[direction]struct{}
+
+	learned sync.Map // MAC -> *Port
+}
+
+// direction is one way between two ports, by name, so that it outlives the
+// ports themselves.
+type direction struct{ from, to string }
+
+// New returns a switch without ports. The first answer (SYN-ACK) of each of
+// the watched addresses is recorded as truth.Answered, again whenever another
+// port answers and after Forget.
+func New(recorder truth.Recorder, watch ...netip.AddrPort) *Switch {
+	return &Switch{
+		truth: recorder, answers: newAnswers(watch),
+		ports: make(map[string]*Port), parted: make(map[direction]struct{}),
+	}
+}
+
+// Attach makes a port of the link, which must be up and in the namespace of
+// the calling thread. Frames flow until the port is closed or its link is gone.
+func (s *Switch) Attach(name, link string) (*Port, error) {
+	conn, err := listen(link)
+	if err != nil {
+		return nil, fmt.Errorf("attaching %s: %w", name, err)
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("attaching %s: %w", name, err)
+	}
+	p := &Port{name: name, sw: s, conn: conn, raw: raw, done: make(chan struct{})}
+	s.mu.Lock()
+	if s.ports[name] != nil {
+		s.mu.Unlock()
+		_ = conn.Close()
+		return nil, fmt.Errorf("attaching %s: the port is taken", name)
+	}
+	s.ports[name] = p
+	s.mu.Unlock()
+	go p.receive()
+	return p, nil
+}
+
+// Ports returns the names of the ports, in no order.
+func (s *Switch) Ports() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var names []string
+	for name := range s.ports {
+		names = append(names, name)
+	}
+	return names
+}
+
+// Part drops frames from one port to another; the other way still passes.
+// Ports are known by name, and need not be attached.
+func (s *Switch) Part(from, to string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parted[direction{from, to}] = struct{}{}
+}
+
+// Heal undoes Part.
+func (s *Switch) Heal(from, to string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.parted, direction{from, to})
+}
+
+// Forget makes the next answer through the port news, as after its host lost
+// the watched address.
+func (s *Switch) Forget(port string) { s.answers.forget(port) }
+
+// forward passes on a frame that came in through p.
+func (s *Switch) forward(p *Port, frame []byte) {
+	dst, src, ok := ends(frame)
+	if !ok {
+		return
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if p.cut || s.ports[p.name] != p {
+		return
+	}
+	if known, _ := s.learned.Load(src); known != p && !src.group() {
+		s.learned.Store(src, p)
+	}
+	// The instant is taken before the frame goes on, so that no client can
+	// know of the answer before the log does.
+	if from, ok := synAck(frame); ok && s.answers.first(from, p.name) {
+		s.truth.Record(truth.Event{Node: p.name, Kind: truth.Answered, Detail: from.Addr().String()})
+	}
+	if to, ok := s.learned.Load(dst); ok && !dst.group() {
+		s.pass(p, to.(*Port), frame)
+		return
+	}
+	for _, to := range s.ports {
+		if to != p {
+			s.pass(p, to, frame)
+		}
+	}
+}
+
+// pass writes the frame to a port, where it may. The caller holds mu.
+func (s *Switch) pass(from, to *Port, frame []byte) {
+	if _, parted := s.parted[direction{from.name, to.name}]; parted || to == from || to.cut {
+		return
+	}
+	to.send(frame)
+}
+
+func (s *Switch) detach(p *Port) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ports[p.name] == p {
+		delete(s.ports, p.name)
+	}
+	s.learned.Range(func(mac, port any) bool {
+		if port == p {
+			s.learned.Delete(mac)
+		}
+		return true
+	})
+}

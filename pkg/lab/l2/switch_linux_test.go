@@ -1,0 +1,263 @@
+package l2
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vipctl/vipctl/pkg/lab/netns"
+	"github.com/vipctl/vipctl/pkg/lab/truth"
+)
+
+// TestMain runs the tests again in a user and a network namespace of their
+// own, so that they need no root and leave the host's network alone.
+func TestMain(m *testing.M) {
+	const inside = "VIPCTL_TEST_INSIDE"
+	if os.Getenv(inside) != "" {
+		os.Exit(m.Run())
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=yes")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	err := cmd.Start()
+	if err != nil {
+		os.Exit(m.Run()) // needNamespaces tells what to do
+	}
+	var exit *exec.ExitError
+	if err = cmd.Wait(); errors.As(err, &exit) {
+		os.Exit(exit.ExitCode())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func needNamespaces(t *testing.T) {
+	t.Helper()
+	ns, err := netns.New()
+	if err == nil {
+		_ = ns.Close()
+		return
+	}
+	if os.Getenv("VIPCTL_LAB") == "required" {
+		t.Fatalf("VIPCTL_LAB=required, but network namespaces cannot be made: %v", err)
+	}
+	t.Skipf("network namespaces cannot be made here: %v", err)
+}
+
+// recorder keeps events.
+type recorder struct {
+	mu     sync.Mutex // guards events
+	events []truth.Event
+}
+
+func (r *recorder) Record(e truth.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+func (r *recorder) nodes() (nodes []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.events {
+		if e.Kind == truth.Answered {
+			nodes = append(nodes, e.Node)
+		}
+	}
+	return nodes
+}
+
+// segment is a switch with hosts a (.1), b (.2) and c (.3), where b and c
+// listen on port 6443 of every address.
+type segment struct {
+	t     *testing.T
+	sw    *Switch
+	log   *recorder
+	hosts map[string]*netns.Namespace
+	ports map[string]*Port
+}
+
+const vip = "10.9.0.50"
+
+func newSegment(t *testing.T) *segment {
+	t.Helper()
+	needNamespaces(t)
+	s := &segment{t: t, log: &recorder{}, hosts: map[string]*netns.Namespace{}, ports: map[string]*Port{}}
+	s.sw = New(s.log, netip.MustParseAddrPort(vip+":6443"))
+	for i, name := range []string{"a", "b", "c"} {
+		ns, err := netns.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		link := "t" + name
+		s.must(netns.Plug(netns.Cable{Name: link, PeerNS: ns, Peer: "eth0", PeerMAC: net.HardwareAddr{2, 0, 0, 0, 0, byte(i + 1)}}))
+		addr := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, 0, byte(i + 1)}), 24)
+		s.must(ns.Do(func() error { return netns.Configure("eth0", addr) }))
+		s.hosts[name] = ns
+		if s.ports[name], err = s.sw.Attach(name, link); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = s.ports[name].Close()
+			_ = netns.Unplug(link)
+			_ = ns.Close()
+		})
+	}
+	s.listen("b")
+	s.listen("c")
+	return s
+}
+
+func (s *segment) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// listen answers each connection with the host's name.
+func (s *segment) listen(host string) {
+	s.must(s.hosts[host].Do(func() error {
+		l, err := net.Listen("tcp", ":6443")
+		if err != nil {
+			return err
+		}
+		s.t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = c.Write([]byte(host))
+				_ = c.Close()
+			}
+		}()
+		return nil
+	}))
+}
+
+// dial asks from host a who listens at the address.
+func (s *segment) dial(addr string, timeout time.Duration) (string, error) {
+	var answer []byte
+	err := s.hosts["a"].Do(func() error {
+		c, err := net.DialTimeout("tcp", addr+":6443", timeout)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = c.Close() }()
+		answer, err = io.ReadAll(c)
+		return err
+	})
+	return string(answer), err
+}
+
+func (s *segment) wantAnswer(addr, want string) {
+	s.t.Helper()
+	got, err := s.dial(addr, 5*time.Second)
+	if err != nil || got != want {
+		s.t.Errorf("dial(%s) = %q, %v; want %q", addr, got, err, want)
+	}
+}
+
+func (s *segment) wantSilence(addr string) {
+	s.t.Helper()
+	if got, err := s.dial(addr, 200*time.Millisecond); err == nil {
+		s.t.Errorf("dial(%s) = %q; want no answer", addr, got)
+	}
+}
+
+func TestSwitchForwardsCutsAndParts(t *testing.T) {
+	s := newSegment(t)
+	s.wantAnswer("10.9.0.2", "b")
+	s.wantAnswer("10.9.0.3", "c")
+
+	s.ports["b"].Cut()
+	s.wantSilence("10.9.0.2")
+	s.wantAnswer("10.9.0.3", "c")
+	s.ports["b"].Restore()
+	s.wantAnswer("10.9.0.2", "b")
+
+	s.sw.Part("c", "a") // one way is enough to break TCP
+	s.wantSilence("10.9.0.3")
+	s.wantAnswer("10.9.0.2", "b")
+	s.sw.Heal("c", "a")
+	s.wantAnswer("10.9.0.3", "c")
+
+	s.must(s.ports["b"].Close())
+	if got := s.sw.Ports(); slices.Contains(got, "b") || len(got) != 2 {
+		t.Errorf("Ports() after b closed = %v; want a and c", got)
+	}
+}
+
+// Large transfers fail where offloads are left on: frames are then larger than
+// the MTU, or carry unfinished checksums.
+func TestSwitchCarriesAMegabyte(t *testing.T) {
+	s := newSegment(t)
+	const size = 1 << 20
+	s.must(s.hosts["c"].Do(func() error {
+		l, err := net.Listen("tcp", ":7000")
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				_, _ = c.Write(make([]byte, size))
+				_ = c.Close()
+			}
+		}()
+		return nil
+	}))
+	var n int64
+	s.must(s.hosts["a"].Do(func() error {
+		c, err := net.DialTimeout("tcp", "10.9.0.3:7000", 5*time.Second)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = c.Close() }()
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		n, err = io.Copy(io.Discard, c)
+		return err
+	}))
+	if n != size {
+		t.Errorf("received %d bytes; want %d", n, size)
+	}
+}
+
+func TestSwitchRecordsFirstAnswers(t *testing.T) {
+	s := newSegment(t)
+	give := func(host string) {
+		s.must(s.hosts[host].Do(func() error {
+			return netns.Configure("eth0", netip.MustParsePrefix(vip+"/32"))
+		}))
+	}
+	give("b")
+	s.wantAnswer(vip, "b")
+	s.wantAnswer(vip, "b")
+	if got := s.log.nodes(); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("answered = %v; want b once", got)
+	}
+	s.sw.Forget("b")
+	s.wantAnswer(vip, "b")
+	if got := s.log.nodes(); !slices.Equal(got, []string{"b", "b"}) {
+		t.Errorf("answered after Forget = %v; want b twice", got)
+	}
+}
