@@ -1,0 +1,77 @@
+//go:build linux
+
+// Package apiserver is the stand-in for a node's kube-apiserver: HTTPS on
+// :6443 with the node's own certificate, whose health is that of the node's
+// own etcd. Clients are known by certificates of the Kubernetes authority;
+// anybody else gets 401, as on Talos, which turns anonymous access off.
+package apiserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+
+	"github.com/vipctl/vipctl/pkg/lab/etcd"
+	"github.com/vipctl/vipctl/pkg/lab/pki"
+	"github.com/vipctl/vipctl/pkg/lab/process"
+)
+
+// Port is where Kubernetes' API listens on Talos.
+const Port = 6443
+
+// Config is one node's API server.
+type Config struct {
+	Node string     `json:"node"`
+	Addr netip.Addr `json:"addr"` // of the node
+	// VIPs are the addresses whose first connection is recorded.
+	VIPs  []netip.Addr       `json:"vips"`
+	Files pki.APIServerFiles `json:"files"`
+	Etcd  pki.EtcdFiles      `json:"etcd"`
+	// KubernetesVersion is what /version says: "v1.36.3".
+	KubernetesVersion string `json:"kubernetesVersion"`
+	// Listen defaults to port 6443 of all addresses; EtcdEndpoint to
+	// etcd.LocalEndpoint.
+	Listen       string `json:"listen,omitempty"`
+	EtcdEndpoint string `json:"etcdEndpoint,omitempty"`
+}
+
+// Command writes cfg to configPath and returns the command, not yet started,
+// that runs the API server as a child. The caller sets ExtraFiles.
+func Command(cfg Config, configPath string) (*exec.Cmd, error) {
+	data, err := json.Marshal(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("encode apiserver configuration: %w", err)
+	}
+	if err := os.WriteFile(configPath, data, 0o600); err != nil {
+		return nil, err
+	}
+	return process.Self(process.APIServer, configPath), nil
+}
+
+func readConfig(path string) (Config, error) {
+	var cfg Config
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return cfg, err
+	}
+	if err := json.Unmarshal(data, &cfg); err != nil {
+		return cfg, fmt.Errorf("apiserver configuration %s: %w", path, err)
+	}
+	return cfg, nil
+}
+
+func (c Config) listen() string {
+	if c.Listen == "" {
+		return fmt.Sprintf(":%d", Port)
+	}
+	return c.Listen
+}
+
+func (c Config) etcdEndpoint() string {
+	if c.EtcdEndpoint == "" {
+		return etcd.LocalEndpoint
+	}
+	return c.EtcdEndpoint
+}
