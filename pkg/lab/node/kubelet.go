@@ -1,0 +1,149 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/state"
+	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
+)
+
+const staticPodOwner = "k8s.KubeletStaticPodController"
+
+// kubeletRestartTime is how long the kubelet is away when it is restarted, so
+// that the pods' statuses are back within a second.
+const kubeletRestartTime = 500 * time.Millisecond
+
+// How often the kubelet asks the apiserver's pod whether it is ready: until it
+// is, and from then on.
+const (
+	readyPollUntilUp = 50 * time.Millisecond
+	readyPoll        = time.Second
+)
+
+// kubelet is the node's kubelet as far as Talos shows it: a service, the
+// lifecycle that VIP operators hold on to, and the apiserver's static pod.
+type kubelet struct {
+	m *machine
+
+	mu      sync.Mutex // guards what follows; held while starting or stopping
+	running bool
+	cancel  context.CancelFunc
+	done    chan struct{}
+
+	pod      sync.Mutex // guards podReady
+	podReady string     // why the pod is not ready; "" if it is
+}
+
+// start starts the kubelet, unless it runs. The apiserver's pod, once started,
+// outlives a kubelet that stops.
+func (k *kubelet) start() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.running {
+		return
+	}
+	k.m.services.set("kubelet", machineapi.ServiceStateEvent_PREPARING, "Running pre state", healthUnknown)
+	err := k.m.state.Create(context.Background(), k8s.NewKubeletLifecycle(k8s.NamespaceName, k8s.KubeletLifecycleID))
+	if err != nil && !state.IsConflictError(err) {
+		k.m.log.Printf("create the kubelet's lifecycle: %v", err)
+	}
+	k.m.services.set("kubelet", machineapi.ServiceStateEvent_RUNNING, "Started task kubelet", healthGood)
+	k.m.apiserver.want()
+	var ctx context.Context
+	ctx, k.cancel = context.WithCancel(context.Background())
+	k.done = make(chan struct{})
+	k.running = true
+	go k.watchPod(ctx, k.done)
+}
+
+// stop stops the kubelet: the statuses of its static pods are gone at once,
+// which makes an owner of a VIP let go.
+func (k *kubelet) stop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.running {
+		return
+	}
+	k.running = false
+	k.m.services.set("kubelet", machineapi.ServiceStateEvent_STOPPING, "Sending SIGTERM to task kubelet", healthUnknown)
+	k.cancel()
+	<-k.done
+	drop(k.m, staticPodOwner, k.status().Metadata())
+	k.setPod("kubelet is not running")
+	k.m.services.set("kubelet", machineapi.ServiceStateEvent_FINISHED, "Service finished successfully", healthUnknown)
+}
+
+// restart stops the kubelet and starts it again, unless the machine is on its
+// way down by then.
+func (k *kubelet) restart() {
+	k.stop()
+	time.Sleep(kubeletRestartTime)
+	if !k.m.sequencer.goingDown() {
+		k.start()
+	}
+}
+
+func (k *kubelet) watchPod(ctx context.Context, done chan struct{}) {
+	defer close(done)
+	wait := time.Duration(0)
+	for pause(ctx, wait) {
+		attempt, cancel := context.WithTimeout(ctx, time.Second)
+		err := k.m.parts.apiserverReady(attempt)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if wait = readyPoll; err != nil {
+			wait = readyPollUntilUp
+		}
+		k.publish(err == nil)
+	}
+}
+
+// publish shows the apiserver's pod, ready or not.
+func (k *kubelet) publish(ready bool) {
+	condition := map[bool]string{true: "True", false: "False"}[ready]
+	put(k.m, staticPodOwner, k.status(), func(r *k8s.StaticPodStatus) {
+		r.TypedSpec().PodStatus = map[string]any{
+			"phase": "Running",
+			"conditions": []any{
+				map[string]any{"type": "Initialized", "status": "True"},
+				map[string]any{"type": "Ready", "status": condition},
+				map[string]any{"type": "ContainersReady", "status": condition},
+				map[string]any{"type": "PodScheduled", "status": "True"},
+			},
+			"containerStatuses": []any{map[string]any{"name": "kube-apiserver", "ready": ready}},
+		}
+	})
+	reason := k.status().Metadata().ID() + " not ready"
+	if ready {
+		reason = ""
+	}
+	k.setPod(reason)
+}
+
+func (k *kubelet) status() *k8s.StaticPodStatus {
+	return k8s.NewStaticPodStatus(k8s.NamespaceName, "kube-system/kube-apiserver-"+k.m.cfg.Name)
+}
+
+func (k *kubelet) setPod(reason string) {
+	k.pod.Lock()
+	changed := k.podReady != reason
+	k.podReady = reason
+	k.pod.Unlock()
+	if changed {
+		k.m.status.assess()
+	}
+}
+
+// unmet returns why the static pod keeps the machine from being ready, or "".
+func (k *kubelet) unmet() string {
+	k.pod.Lock()
+	defer k.pod.Unlock()
+	return k.podReady
+}

@@ -1,0 +1,167 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"log"
+	"net/netip"
+	"os"
+	"os/signal"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vipctl/vipctl/pkg/lab/pki"
+	"github.com/vipctl/vipctl/pkg/lab/process"
+	"github.com/vipctl/vipctl/pkg/lab/talosapi"
+	"github.com/vipctl/vipctl/pkg/lab/truth"
+)
+
+// Main is a machine's process: PID 1 of its own PID, network, mount and UTS
+// namespaces, with the log of true instants and the control socket inherited
+// (see package process). It returns ExitReboot or ExitPowerOff when the
+// machine ended in order, and 1 when it could not start or its supervisor is
+// gone. The caller exits with that code, and so ends what is left of the
+// machine.
+func Main(configPath string) int {
+	logger := log.New(os.Stderr, "", log.LstdFlags|log.Lmicroseconds)
+	code, err := powerOn(configPath, logger)
+	if err != nil {
+		logger.Printf("machine: %v", err)
+		return 1
+	}
+	return code
+}
+
+// powerOn is the machine from its start to its end.
+func powerOn(configPath string, logger *log.Logger) (int, error) {
+	ignoreStray()
+	cfg, err := readConfig(configPath)
+	if err != nil {
+		return 1, err
+	}
+	truthLog := process.Truth()
+	if err := requireFile(truthLog, "log of true instants"); err != nil {
+		return 1, err
+	}
+	unix.CloseOnExec(process.TruthFD) // children get it as their own ExtraFile
+	rec := truth.NewWriter(cfg.Name, truthLog)
+	ctl, err := newControl(os.NewFile(process.ControlFD, "control"))
+	if err != nil {
+		return 1, err
+	}
+	if err := isolate(cfg.Name); err != nil {
+		return 1, err
+	}
+	if err := ctl.awaitLink(func() error { return setUpLinks(cfg.Link, cfg.Addr) }); err != nil {
+		return 1, err
+	}
+	mark, err := markBoot(cfg.Dir, time.Now())
+	if err != nil {
+		return 1, fmt.Errorf("note the boot: %w", err)
+	}
+	m, err := newMachine(cfg, rec, logger, mark)
+	if err != nil {
+		return 1, err
+	}
+	return m.operate(ctl, truthLog)
+}
+
+// operate makes the machine's parts real and runs it to its end.
+func (m *machine) operate(ctl *control, truthLog *os.File) (int, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r := newReaper()
+	go r.run(ctx)
+	mirror := &addresses{m: m}
+	k := &kernel{m: m, addresses: mirror}
+	hang := &talosapi.Hang{}
+	secrets, err := m.readSecrets()
+	if err != nil {
+		return 1, err
+	}
+	client, err := secrets.etcdClient()
+	if err != nil {
+		return 1, err
+	}
+	m.parts = realParts(m, r, truthLog, secrets, client)
+	m.parts.listen = apiListener(secrets.server, secrets.proxy, client.get, mirror.has, hang)
+	go func() {
+		if err := k.run(ctx); err != nil {
+			m.log.Printf("%v", err)
+			m.end(1)
+		}
+	}()
+	go mirror.repeat(ctx)
+	go (&discovery{m: m, tls: secrets.proxy}).run(ctx)
+	f := &faults{m: m, hang: hang}
+	go func() {
+		if err := ctl.serve(f.obey); err != nil {
+			m.log.Printf("%v", err)
+			m.end(1)
+		}
+	}()
+	return m.run(ctx), nil
+}
+
+func readConfig(path string) (Config, error) {
+	var cfg Config
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return cfg, err
+	}
+	if err := json.Unmarshal(data, &cfg); err != nil {
+		return cfg, fmt.Errorf("machine configuration %s: %w", path, err)
+	}
+	return cfg, nil
+}
+
+// ignoreStray lets signals pass that are not meant for a machine: a terminal's
+// Ctrl-C, and a SIGTERM to every process. They are caught and not ignored, for
+// children would inherit that.
+func ignoreStray() {
+	stray := make(chan os.Signal, 1)
+	signal.Notify(stray, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	go func() {
+		for range stray {
+		}
+	}()
+}
+
+// secretFiles is the machine's part of the cluster's secrets.
+type secretFiles struct {
+	etcd          pki.EtcdFiles
+	apiserver     pki.APIServerFiles
+	server, proxy *tls.Config
+}
+
+// readSecrets issues the machine's certificates for this boot. The VIPs are
+// among the names from the start, as on Talos where the cluster's endpoint is
+// the VIP.
+func (m *machine) readSecrets() (*secretFiles, error) {
+	cluster, err := pki.ReadFile(m.cfg.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	own := []netip.Addr{m.cfg.Addr.Addr()}
+	all := slices.Concat(own, m.cfg.AllVIPs)
+	s := &secretFiles{}
+	if s.etcd, err = cluster.EtcdFiles(m.path("pki", "etcd"), m.cfg.Name, own); err != nil {
+		return nil, fmt.Errorf("etcd certificates: %w", err)
+	}
+	if s.apiserver, err = cluster.APIServerFiles(m.path("pki", "apiserver"), m.cfg.Name, all); err != nil {
+		return nil, fmt.Errorf("apiserver certificates: %w", err)
+	}
+	if s.server, err = cluster.TalosServerTLS(m.cfg.Name, all); err != nil {
+		return nil, fmt.Errorf("apid certificate: %w", err)
+	}
+	if s.proxy, err = cluster.TalosProxyTLS(); err != nil {
+		return nil, fmt.Errorf("apid client certificate: %w", err)
+	}
+	return s, nil
+}

@@ -1,0 +1,144 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/siderolabs/talos/pkg/machinery/resources/network"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/vipctl/vipctl/pkg/lab/apiserver"
+	"github.com/vipctl/vipctl/pkg/lab/etcd"
+	"github.com/vipctl/vipctl/pkg/lab/operator"
+	"github.com/vipctl/vipctl/pkg/lab/truth"
+)
+
+// path returns a path on the machine's disk.
+func (m *machine) path(elem ...string) string {
+	return filepath.Join(append([]string{m.cfg.Dir}, elem...)...)
+}
+
+// realParts returns the machine's own processes and operators.
+func realParts(m *machine, r *reaper, truthLog *os.File, s *secretFiles, client *etcdClient) parts {
+	launch := func(cmd *exec.Cmd, err error) (proc, error) {
+		if err != nil {
+			return nil, err
+		}
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		cmd.ExtraFiles = []*os.File{truthLog}
+		return r.start(cmd)
+	}
+	return parts{
+		etcd:           func() (proc, error) { return launch(etcd.Command(m.etcdConfig(s), m.path("etcd.json"))) },
+		apiserver:      func() (proc, error) { return launch(apiserver.Command(m.apiserverConfig(s), m.path("apiserver.json"))) },
+		etcdHealth:     client.health,
+		apiserverReady: readiness(m, s),
+		operator: func(ctx context.Context, vip int) error {
+			return operator.Run(ctx, m.operatorConfig(s, m.cfg.VIPs[vip]))
+		},
+	}
+}
+
+func (m *machine) etcdConfig(s *secretFiles) etcd.Config {
+	cfg := etcd.Config{Name: m.cfg.Name, Dir: m.path("etcd"), Addr: m.cfg.Addr.Addr(), Files: s.etcd}
+	for _, p := range m.cfg.Peers {
+		cfg.Peers = append(cfg.Peers, etcd.Peer{Name: p.Name, Addr: p.Addr})
+	}
+	return cfg
+}
+
+func (m *machine) apiserverConfig(s *secretFiles) apiserver.Config {
+	return apiserver.Config{
+		Node: m.cfg.Name, Addr: m.cfg.Addr.Addr(), VIPs: m.cfg.AllVIPs,
+		Files: s.apiserver, Etcd: s.etcd, KubernetesVersion: m.cfg.KubernetesVersion,
+	}
+}
+
+func (m *machine) operatorConfig(s *secretFiles, vip netip.Addr) operator.Config {
+	return operator.Config{
+		VIP: vip, Link: m.cfg.Link, Hostname: m.cfg.Name, TTL: m.cfg.LeaseTTL,
+		Client: func(context.Context) (*clientv3.Client, error) { return etcd.Client(s.etcd) },
+		Gate:   &gate{state: m.state, finalizer: "vip/" + m.cfg.Link},
+		Truth:  &carrier{m: m, next: m.truth},
+		Log:    slog.New(slog.NewTextHandler(m.log.Writer(), nil)),
+	}
+}
+
+// carrier passes an operator's true instants on, and keeps the address specs
+// that Talos's operator makes its address of: from the address on the link on,
+// until it is off.
+type carrier struct {
+	m    *machine
+	next truth.Recorder
+}
+
+// Record passes the event on.
+func (c *carrier) Record(e truth.Event) {
+	c.next.Record(e)
+	prefix, err := netip.ParsePrefix(e.Detail)
+	if err != nil {
+		return // about something else
+	}
+	switch e.Kind {
+	case truth.AddressAdded:
+		c.m.publishAddressSpec(prefix, network.ConfigOperator)
+	case truth.AddressRemoved:
+		c.m.dropAddressSpec(prefix, network.ConfigOperator)
+	}
+}
+
+// etcdClient is the machine's own client of its member, for as long as the
+// machine runs.
+type etcdClient struct{ client *clientv3.Client }
+
+func (s *secretFiles) etcdClient() (*etcdClient, error) {
+	client, err := etcd.Client(s.etcd)
+	return &etcdClient{client: client}, err
+}
+
+func (c *etcdClient) get() (*clientv3.Client, error) { return c.client, nil }
+
+// health reads the key "health" by consensus, as Talos's health check does.
+func (c *etcdClient) health(ctx context.Context) (uint64, error) {
+	resp, err := c.client.Get(ctx, "health")
+	if err != nil {
+		return 0, err
+	}
+	return resp.Header.GetMemberId(), nil
+}
+
+// readiness returns the kubelet's probe of the apiserver.
+func readiness(m *machine, s *secretFiles) func(context.Context) error {
+	var client *http.Client // made at the first probe, which comes before any other
+	url := "https://" + netip.AddrPortFrom(m.cfg.Addr.Addr(), apiserver.Port).String() + "/readyz"
+	return func(ctx context.Context) error {
+		if client == nil {
+			tls, err := s.apiserver.ClientTLS()
+			if err != nil {
+				return err
+			}
+			client = &http.Client{Transport: &http.Transport{TLSClientConfig: tls}}
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		_ = resp.Body.Close() // only the status counts
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", url, resp.Status)
+		}
+		return nil
+	}
+}

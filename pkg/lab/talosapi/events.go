@@ -1,0 +1,111 @@
+package talosapi
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// eventsKept is how many past events a node remembers (Talos v1.13.9
+// internal/app/machined/pkg/runtime/v1alpha1/v1alpha1_events.go: 1000).
+const eventsKept = 1000
+
+// EventLog is a node's log of events: the last thousand of this boot. It is
+// safe for concurrent use. Its zero value is not ready; use NewEventLog.
+type EventLog struct {
+	mu      sync.Mutex    // guards what follows
+	events  []loggedEvent // oldest first
+	dropped int           // how many events are gone from the front
+	grown   chan struct{} // closed and replaced when an event is added
+}
+
+type loggedEvent struct {
+	*machine.Event
+	at time.Time
+}
+
+// NewEventLog returns an empty log.
+func NewEventLog() *EventLog { return &EventLog{grown: make(chan struct{})} }
+
+// Publish adds an event. The actor is the ID of the API call that caused it,
+// or "".
+func (l *EventLog) Publish(payload proto.Message, actor string) {
+	value, err := proto.Marshal(payload)
+	if err != nil {
+		panic(fmt.Sprintf("marshal %T: %v", payload, err)) // events are made of plain fields
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, loggedEvent{at: time.Now(), Event: &machine.Event{
+		Data:    &anypb.Any{TypeUrl: "talos/runtime/" + string(payload.ProtoReflect().Descriptor().FullName()), Value: value},
+		Id:      ulid.Make().String(), // sorts by time, as Talos's IDs do
+		ActorId: actor,
+	}})
+	if extra := len(l.events) - eventsKept; extra > 0 {
+		l.events = append([]loggedEvent(nil), l.events[extra:]...)
+		l.dropped += extra
+	}
+	close(l.grown)
+	l.grown = make(chan struct{})
+}
+
+// stream sends the past events that the request asks for and then the new
+// ones until the context ends or send fails.
+func (l *EventLog) stream(ctx context.Context, req *machine.EventsRequest, send func(*machine.Event) error) error {
+	next := l.start(req)
+	for {
+		batch, grown := l.after(&next)
+		for _, e := range batch {
+			if req.GetWithActorId() != "" && e.GetActorId() != req.GetWithActorId() {
+				continue
+			}
+			if err := send(e); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-grown:
+		}
+	}
+}
+
+// start returns the number of the first event to send.
+func (l *EventLog) start(req *machine.EventsRequest) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := len(l.events)
+	switch tail := int(req.GetTailEvents()); {
+	case tail < 0:
+		first = 0
+	case tail > 0:
+		first = max(0, len(l.events)-tail)
+	}
+	since := time.Now().Add(-time.Duration(req.GetTailSeconds()) * time.Second)
+	for i, e := range l.events {
+		if (req.GetTailId() != "" && e.GetId() > req.GetTailId()) || (req.GetTailSeconds() > 0 && e.at.After(since)) {
+			first = min(first, i)
+			break
+		}
+	}
+	return l.dropped + first
+}
+
+// after returns the events from number *next on and moves it past them.
+func (l *EventLog) after(next *int) ([]*machine.Event, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var batch []*machine.Event
+	for _, e := range l.events[max(0, *next-l.dropped):] {
+		batch = append(batch, e.Event)
+	}
+	*next = l.dropped + len(l.events)
+	return batch, l.grown
+}
