@@ -1,0 +1,523 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stmcginnis/gofish"
+	"golang.org/x/sys/unix"
+
+	"github.com/vipctl/vipctl/pkg/lab/process"
+	"github.com/vipctl/vipctl/pkg/lab/truth"
+)
+
+// TestMain lets the test binary be what the lab starts it as: its processes,
+// and two helpers that run elsewhere.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 {
+		switch os.Args[1] {
+		case process.Command:
+			os.Exit(RunProcess(os.Args[2], os.Args[3:]))
+		case "test-bound":
+			os.Exit(runBound(os.Args[2]))
+		case "test-redfish":
+			os.Exit(runRedfish(os.Args[2], os.Args[3]))
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// runBound starts a bound lab, says so, and waits to be killed.
+func runBound(name string) int {
+	if _, err := Up(context.Background(), testSpec(name), Options{Bound: true}); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("up")
+	select {}
+}
+
+// runRedfish resets a machine with a real Redfish client.
+func runRedfish(url, reset string) int {
+	password, err := os.ReadFile(filepath.Join(filepath.Dir(os.Getenv("VIPCTL_CONFIG")), "bmc-password"))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	c, err := gofish.Connect(gofish.ClientConfig{Endpoint: url, Username: bmcUser, Password: strings.TrimSpace(string(password)), BasicAuth: true})
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	resp, err := c.Post("/redfish/v1/Systems/1/Actions/ComputerSystem.Reset", map[string]string{"ResetType": reset})
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	_ = resp.Body.Close()
+	return 0
+}
+
+func testSpec(name string) Spec {
+	s := Spec{Name: name, LeaseTTL: 2 * time.Second}.Default()
+	s.BootTime = 200 * time.Millisecond
+	return s
+}
+
+// need skips, or fails where the lab is required, unless namespaces can be made.
+func need(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a lab takes seconds")
+	}
+	cmd := exec.Command("/bin/true")
+	cmd.SysProcAttr = namespaces(needUser())
+	if err := cmd.Run(); err != nil {
+		err = explain(err, sysctl)
+		if os.Getenv("VIPCTL_LAB") == "required" {
+			t.Fatalf("VIPCTL_LAB=required, but the lab cannot run: %v", err)
+		}
+		t.Skipf("the lab cannot run here: %v", err)
+	}
+}
+
+// start brings up a lab of this test's own.
+func start(t *testing.T) *Lab {
+	t.Helper()
+	need(t)
+	name := testName(t)
+	l, err := Up(t.Context(), testSpec(name), Options{Progress: func(s string) { t.Log(s) }})
+	if err != nil {
+		t.Fatalf("Up(%s) = %v; hint: %s", name, err, hintOf(err))
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = l.Events(context.Background(), false, func(e truth.Event) error {
+				t.Log(e.At, e.Node, e.Kind, e.Detail)
+				return nil
+			})
+		}
+		if err := l.Down(context.Background()); err != nil && !errors.Is(err, errNoLab) {
+			t.Errorf("Down() = %v", err)
+		}
+	})
+	return l
+}
+
+func hintOf(err error) string {
+	var h interface {
+		error
+		Hint() string
+	}
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+func testName(t *testing.T) string {
+	name := strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
+	return fmt.Sprintf("t%d-%.20s", os.Getpid(), strings.NewReplacer("/", "-", "_", "-").Replace(name))
+}
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after 20 s it still does not hold that %s", what)
+		}
+	}
+}
+
+// runIn runs a command on the workstation and returns what it printed.
+func runIn(ctx context.Context, t *testing.T, l *Lab, signals <-chan os.Signal, args ...string) (string, int, error) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = null.Close() }()
+	var (
+		out    bytes.Buffer
+		copied = make(chan struct{})
+	)
+	go func() { defer close(copied); _, _ = io.Copy(&out, r) }()
+	code, err := l.Exec(ctx, Command{Args: args, Env: os.Environ(), Dir: "/", Stdin: null, Stdout: w, Stderr: w, Signals: signals})
+	_ = w.Close()
+	<-copied
+	_ = r.Close()
+	return out.String(), code, err
+}
+
+func TestExec(t *testing.T) {
+	l := start(t)
+	for name, row := range map[string]struct {
+		args []string
+		out  string
+		code int
+	}{
+		"its exit code":       {[]string{"sh", "-c", "exit 7"}, "", 7},
+		"a signal's code":     {[]string{"sh", "-c", "kill -9 $$"}, "", 128 + 9},
+		"the lab's variables": {[]string{"sh", "-c", "echo $VIPCTL_LAB_VIP $VIPCTL_LAB_NODES"}, "10.5.0.50 10.5.0.2,10.5.0.3,10.5.0.4\n", 0},
+		"readable files":      {[]string{"sh", "-c", "cat $TALOSCONFIG $TALOSCONFIG-reader $TALOSCONFIG-operator $KUBECONFIG $VIPCTL_CONFIG >/dev/null"}, "", 0},
+		"this very binary":    {[]string{"vipctl", process.Command, "nonsense", "x"}, "error: \"nonsense\" with 1 arguments is no process of the lab\n", 2},
+		"a missing program":   {[]string{"no-such-program"}, "error: no-such-program: executable file not found in $PATH\n", 127},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, code, err := runIn(t.Context(), t, l, nil, row.args...)
+			if err != nil || out != row.out || code != row.code {
+				t.Errorf("Exec(%q) = %q, %d, %v; want %q, %d", row.args, out, code, err, row.out, row.code)
+			}
+		})
+	}
+}
+
+func TestExecPassesEachSignalOnce(t *testing.T) {
+	l := start(t)
+	dir := t.TempDir()
+	ready := filepath.Join(dir, "ready")
+	// Whoever may not write there cannot tell: the lab runs as this user.
+	script := `n=0; trap 'n=$((n+1))' INT; trap 'exit $((40+n))' TERM; : >"$1"; while :; do sleep 0.05; done`
+	signals := make(chan os.Signal, 2)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		eventually(t, "the command is ready", func() bool { _, err := os.Stat(ready); return err == nil })
+		signals <- os.Interrupt
+		time.Sleep(300 * time.Millisecond) // so that a second interrupt would be seen
+		signals <- unix.SIGTERM
+	})
+	_, code, err := runIn(t.Context(), t, l, signals, "sh", "-c", script, "sh", ready)
+	wg.Wait()
+	if err != nil || code != 41 {
+		t.Errorf("Exec with one interrupt and SIGTERM = %d, %v; want 41", code, err)
+	}
+}
+
+func TestExecEndsWithItsClient(t *testing.T) {
+	l := start(t)
+	mark := fmt.Sprintf("4%d.25", os.Getpid()) // seconds of sleep that nobody else asks for
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		eventually(t, "two sleeps run", func() bool { return countProcesses("sleep", mark) == 2 })
+		cancel()
+	}()
+	if _, _, err := runIn(ctx, t, l, nil, "sh", "-c", "sleep "+mark+" & sleep "+mark); !errors.Is(err, context.Canceled) {
+		t.Errorf("Exec with a cancelled context = %v; want %v", err, context.Canceled)
+	}
+	eventually(t, "no sleep is left", func() bool { return countProcesses("sleep", mark) == 0 })
+}
+
+// countProcesses counts those of the whole machine with that command line.
+func countProcesses(args ...string) (n int) {
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	want := strings.Join(args, "\x00") + "\x00"
+	for _, p := range paths {
+		if line, err := os.ReadFile(p); err == nil && string(line) == want {
+			n++
+		}
+	}
+	return n
+}
+
+// events returns the lab's log.
+func events(t *testing.T, l *Lab) (all []truth.Event) {
+	t.Helper()
+	if err := l.Events(t.Context(), false, func(e truth.Event) error { all = append(all, e); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// last returns when the node last did that, 0 if never.
+func last(all []truth.Event, node string, kind truth.Kind) time.Duration {
+	for _, e := range slices.Backward(all) {
+		if e.Node == node && e.Kind == kind {
+			return e.At
+		}
+	}
+	return 0
+}
+
+func status(t *testing.T, l *Lab, node string) (Status, NodeStatus) {
+	t.Helper()
+	st, err := l.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(st.Nodes, func(n NodeStatus) bool { return n.Name == node })
+	if i < 0 {
+		return st, NodeStatus{}
+	}
+	return st, st.Nodes[i]
+}
+
+func TestPowerCutMovesTheVIPAndKeepsTheDisk(t *testing.T) {
+	l := start(t)
+	st, _ := status(t, l, "")
+	if !st.Ready || len(st.VIPs) != 1 || len(st.VIPs[0].Holders) != 1 {
+		t.Fatalf("Status() = %+v; want one holder of the VIP", st)
+	}
+	owner := st.VIPs[0].Holders[0]
+	if err := l.Inject(t.Context(), FaultRequest{Fault: "power-off", Node: Owner}); err != nil {
+		t.Fatal(err)
+	}
+	all := events(t, l)
+	cut, off := last(all, owner, truth.LinkCut), last(all, owner, truth.PowerOff)
+	if cut == 0 || off <= cut {
+		t.Errorf("link cut at %v, power off at %v; want the cut first", cut, off)
+	}
+	if removed := last(all, owner, truth.AddressRemoved); removed != 0 {
+		t.Errorf("the owner removed its address at %v; want nothing from a node without power", removed)
+	}
+	if _, n := status(t, l, owner); n.Power != PowerOff || !slices.Equal(n.Faults, []string{"power-off"}) || len(n.VIPs) != 0 {
+		t.Errorf("node = %+v; want it off with the fault and without the VIP", n)
+	}
+	eventually(t, "another node has the VIP", func() bool {
+		st, _ := status(t, l, owner)
+		return len(st.VIPs[0].Holders) == 1 && st.VIPs[0].Holders[0] != owner
+	})
+	if err := l.Undo(t.Context(), FaultRequest{Fault: "power-off"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the node has booted with its etcd data", func() bool {
+		return last(events(t, l), owner, truth.Booted) > off
+	})
+	if _, n := status(t, l, owner); n.Power != PowerOn || len(n.Faults) != 0 {
+		t.Errorf("node after undo = %+v; want it on without faults", n)
+	}
+}
+
+func TestFreezeAndPartition(t *testing.T) {
+	l := start(t)
+	reach := func(addr string) bool {
+		_, code, err := runIn(t.Context(), t, l, nil, "bash", "-c", "timeout 0.5 bash -c '</dev/tcp/"+addr+"/6443'")
+		return err == nil && code == 0
+	}
+	for _, req := range []FaultRequest{
+		{Fault: "freeze", Node: "cp-2"},
+		{Fault: "partition", Node: "cp-2"},
+		{Fault: "partition", Node: "cp-2", Args: map[string]string{FlagFrom: workstationName}},
+	} {
+		if !reach("10.5.0.3") {
+			t.Fatalf("cp-2 does not answer before %v", req)
+		}
+		if err := l.Inject(t.Context(), req); err != nil {
+			t.Fatalf("Inject(%v) = %v", req, err)
+		}
+		if err := l.Inject(t.Context(), req); err == nil {
+			t.Errorf("Inject(%v) twice = nil; want an error", req)
+		}
+		if reach("10.5.0.3") {
+			t.Errorf("cp-2 answers during %v", req)
+		}
+		if !reach("10.5.0.4") {
+			t.Errorf("cp-3 does not answer during %v of cp-2", req)
+		}
+		if err := l.Undo(t.Context(), FaultRequest{Fault: req.Fault}); err != nil {
+			t.Fatalf("Undo(%v) = %v", req, err)
+		}
+		if !reach("10.5.0.3") {
+			t.Errorf("cp-2 does not answer after the undo of %v", req)
+		}
+		if err := l.Undo(t.Context(), req); err == nil {
+			t.Errorf("Undo(%v) twice = nil; want an error", req)
+		}
+	}
+}
+
+func TestRedfishCutsThePower(t *testing.T) {
+	l := start(t)
+	reset := func(kind string) {
+		t.Helper()
+		out, code, err := runIn(t.Context(), t, l, nil, "vipctl", "test-redfish", "http://10.5.0.103", kind)
+		if err != nil || code != 0 {
+			t.Fatalf("reset %s = %q, %d, %v", kind, out, code, err)
+		}
+	}
+	reset("ForceOff")
+	if _, n := status(t, l, "cp-2"); n.Power != PowerOff {
+		t.Errorf("power after ForceOff = %s; want off", n.Power)
+	}
+	reset("On")
+	eventually(t, "cp-2 is on again", func() bool { _, n := status(t, l, "cp-2"); return n.Power == PowerOn })
+	before := last(events(t, l), "cp-2", truth.PowerOff)
+	eventually(t, "cp-2 has booted", func() bool { return last(events(t, l), "cp-2", truth.Booted) > before })
+	reset("GracefulShutdown")
+	eventually(t, "cp-2 is off", func() bool { _, n := status(t, l, "cp-2"); return n.Power == PowerOff })
+	for _, e := range events(t, l) {
+		if e.Node == "cp-2" && e.Kind == truth.LinkCut && e.At > before {
+			t.Errorf("the link was cut at %v; want a graceful shutdown to cut nothing", e.At)
+		}
+	}
+}
+
+// traces is what may be left of a lab: processes, and the namespaces they are in.
+type traces struct {
+	pids   []int
+	spaces map[string]bool
+}
+
+// tracesOf looks at all descendants of a process.
+func tracesOf(root int) traces {
+	tr := traces{pids: []int{root}, spaces: make(map[string]bool)}
+	all := processes()
+	for i := 0; i < len(tr.pids); i++ {
+		for _, p := range all {
+			if p.parent == tr.pids[i] {
+				tr.pids = append(tr.pids, p.pid)
+			}
+		}
+	}
+	for _, pid := range tr.pids {
+		for space := range spacesOf(pid) {
+			tr.spaces[space] = true
+		}
+	}
+	for space := range spacesOf(os.Getpid()) {
+		delete(tr.spaces, space)
+	}
+	return tr
+}
+
+func spacesOf(pid int) map[string]bool {
+	spaces := make(map[string]bool)
+	links, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/ns/*")
+	for _, l := range links {
+		if to, err := os.Readlink(l); err == nil {
+			spaces[to] = true
+		}
+	}
+	return spaces
+}
+
+// left returns the processes of the machine that are in one of the namespaces.
+func (tr traces) left() (pids []int) {
+	for _, p := range processes() {
+		for space := range spacesOf(p.pid) {
+			if tr.spaces[space] {
+				pids = append(pids, p.pid)
+				break
+			}
+		}
+	}
+	return pids
+}
+
+// hostState is what a lab must leave as it was.
+func hostState(t *testing.T) string {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.Write(mounts)
+	for _, dir := range mountPoints {
+		files, _ := os.ReadDir(dir)
+		for _, f := range files {
+			fmt.Fprintln(&b, filepath.Join(dir, f.Name()))
+		}
+	}
+	links, err := os.ReadDir("/sys/class/net")
+	if err == nil {
+		for _, l := range links {
+			fmt.Fprintln(&b, "link", l.Name())
+		}
+	}
+	return b.String()
+}
+
+func TestNothingIsLeft(t *testing.T) {
+	need(t)
+	bound := func(t *testing.T, name string) *exec.Cmd {
+		cmd := exec.Command("/proc/self/exe", "test-bound", name)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line := make([]byte, 200)
+		if n, err := out.Read(line); err != nil || string(line[:n]) != "up\n" {
+			t.Fatalf("the client said %q, %v; want up", line[:n], err)
+		}
+		return cmd
+	}
+	for name, end := range map[string]func(t *testing.T, name string, client *exec.Cmd) error{
+		"down": func(_ *testing.T, name string, _ *exec.Cmd) error {
+			return (&Lab{Name: name}).Down(context.Background())
+		},
+		"supervisor killed": func(_ *testing.T, name string, _ *exec.Cmd) error { return killSupervisor(name) },
+		"client killed":     func(_ *testing.T, _ string, client *exec.Cmd) error { return client.Process.Kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := hostState(t)
+			name := testName(t)
+			client := bound(t, name)
+			defer func() { _ = client.Process.Kill(); _ = client.Wait() }()
+			pid, err := supervisorPID(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr := tracesOf(pid)
+			// A supervisor and, per node, a machine with etcd and an apiserver,
+			// each machine in five namespaces of its own.
+			if len(tr.pids) < 10 || len(tr.spaces) < 4*5 {
+				t.Fatalf("a running lab has %d processes in %d namespaces; want 10 and 20 at least", len(tr.pids), len(tr.spaces))
+			}
+			if err := end(t, name, client); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "no process is in the lab's namespaces", func() bool { return len(tr.left()) == 0 })
+			eventually(t, "the lab is not listed", func() bool {
+				names, err := List()
+				return err == nil && !slices.Contains(names, name)
+			})
+			if after := hostState(t); after != before {
+				t.Errorf("mounts, files and links before:\n%s\nand after:\n%s", before, after)
+			}
+		})
+	}
+}
+
+func TestUpRefuses(t *testing.T) {
+	l := start(t)
+	_, err := Up(t.Context(), testSpec(l.Name), Options{})
+	if err == nil || !strings.Contains(err.Error(), "is running already") || hintOf(err) == "" {
+		t.Errorf("Up(the same name) = %v, hint %q; want that it is running, and a hint", err, hintOf(err))
+	}
+	bad := testSpec("bad")
+	bad.VIPs = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	if _, err := Up(t.Context(), bad, Options{}); err == nil {
+		t.Error("Up(a VIP elsewhere) = nil; want an error")
+	}
+	if _, err := Open("no-such-lab"); !errors.Is(err, errNoLab) || hintOf(err) == "" {
+		t.Errorf("Open(no-such-lab) = %v; want %v and a hint", err, errNoLab)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	name := testName(t) + "-late"
+	if _, err := Up(ctx, testSpec(name), Options{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Up(without time) = %v; want %v", err, context.DeadlineExceeded)
+	}
+	eventually(t, "the late lab is gone", func() bool { _, err := Open(name); return errors.Is(err, errNoLab) })
+}

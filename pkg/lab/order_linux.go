@@ -1,0 +1,111 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vipctl/vipctl/pkg/lab/node"
+)
+
+// orders is the supervisor's end of the socket to a machine.
+type orders struct {
+	socket net.Conn
+
+	mu      sync.Mutex // guards following
+	next    int
+	waiting map[int]chan node.Reply
+	closed  bool
+}
+
+// newOrders returns the supervisor's end and, as a file, the machine's.
+func newOrders() (*orders, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the socket to a machine: %w", err)
+	}
+	far, near := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
+	socket, err := net.FileConn(near)
+	_ = near.Close()
+	if err != nil {
+		_ = far.Close()
+		return nil, nil, fmt.Errorf("making the socket to a machine: %w", err)
+	}
+	o := &orders{socket: socket, waiting: make(map[int]chan node.Reply)}
+	go o.read()
+	return o, far, nil
+}
+
+var errMachineGone = errors.New("the machine is gone")
+
+// give sends an order and waits for its reply.
+func (o *orders) give(ctx context.Context, order node.Order) error {
+	reply := make(chan node.Reply, 1)
+	if err := o.send(order, reply); err != nil {
+		return err
+	}
+	select {
+	case r, ok := <-reply:
+		switch {
+		case !ok:
+			return errMachineGone
+		case r.Error != "":
+			return errors.New(r.Error)
+		default:
+			return nil
+		}
+	case <-ctx.Done():
+		return fmt.Errorf("the machine does not answer: %w", ctx.Err())
+	}
+}
+
+func (o *orders) send(order node.Order, reply chan node.Reply) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return errMachineGone
+	}
+	o.next++
+	order.ID = o.next
+	line, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	o.waiting[order.ID] = reply
+	if _, err := o.socket.Write(append(line, '\n')); err != nil {
+		delete(o.waiting, order.ID)
+		return errMachineGone
+	}
+	return nil
+}
+
+func (o *orders) read() {
+	in := json.NewDecoder(o.socket)
+	for {
+		var r node.Reply
+		if in.Decode(&r) != nil {
+			break
+		}
+		o.mu.Lock()
+		if w, ok := o.waiting[r.ID]; ok {
+			w <- r
+			delete(o.waiting, r.ID)
+		}
+		o.mu.Unlock()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	for id, w := range o.waiting {
+		close(w)
+		delete(o.waiting, id)
+	}
+}
+
+func (o *orders) close() { _ = o.socket.Close() }

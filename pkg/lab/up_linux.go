@@ -1,0 +1,261 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vipctl/vipctl/pkg/lab/process"
+	"github.com/vipctl/vipctl/pkg/lab/truth"
+)
+
+// Options are about how a lab is started, not about what it is.
+type Options struct {
+	// Progress is told what happens, a line at a time; may be nil.
+	Progress func(line string)
+	// Timeout bounds the wait for every node and VIP; 0 is a minute.
+	Timeout time.Duration
+	// Bound ties the lab's life to this process: however it ends, the lab ends.
+	Bound bool
+}
+
+// Files that the supervisor inherits.
+const (
+	listenerFD = 3
+	lifelineFD = 4
+)
+
+// charter is what the supervisor is told.
+type charter struct {
+	Spec  Spec `json:"spec"`
+	Bound bool `json:"bound"`
+	// Keep are paths that the lab's own files must not hide.
+	Keep []string `json:"keep"`
+}
+
+// newCharter keeps in sight the directory and the binary of this process.
+func newCharter(spec Spec, bound bool) (string, error) {
+	ch := charter{Spec: spec, Bound: bound}
+	if dir, err := os.Getwd(); err == nil {
+		ch.Keep = append(ch.Keep, dir)
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		ch.Keep = append(ch.Keep, home)
+	}
+	if exe, err := os.Executable(); err == nil {
+		ch.Keep = append(ch.Keep, exe)
+	}
+	data, err := json.Marshal(ch)
+	return string(data), err
+}
+
+// environment is what the supervisor and the nodes get of this process's:
+// nothing that could change how they behave, such as a proxy, but how the Go
+// runtime is to run.
+func environment() []string {
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	for _, key := range []string{"GODEBUG", "GOGC", "GOMEMLIMIT", "GOTRACEBACK", "GORACE", "GOCOVERDIR"} {
+		if v, ok := os.LookupEnv(key); ok {
+			env = append(env, key+"="+v)
+		}
+	}
+	return env
+}
+
+// Up starts a lab and waits until every node has booted and every VIP is
+// held. On an error nothing is left of it.
+func Up(ctx context.Context, spec Spec, opts Options) (*Lab, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	since := truth.Now()
+	sup, err := launch(spec, opts.Bound)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lab{Name: spec.Name}
+	if err := l.awaitReady(ctx, spec, opts, since); err != nil {
+		err = l.explainCrash(ctx, err)
+		sup.end()
+		if errors.Is(err, errGone) {
+			err = sup.reason()
+		}
+		return nil, err
+	}
+	return l, nil
+}
+
+// awaitReady follows the lab's events until it is whole.
+func (l *Lab) awaitReady(ctx context.Context, spec Spec, opts Options, since time.Duration) error {
+	timeout := opts.Timeout
+	if timeout == 0 {
+		timeout = time.Minute
+	}
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	ready := newReadiness(spec)
+	err := l.Events(waiting, true, func(e truth.Event) error {
+		line, err := ready.see(e, since)
+		if err != nil {
+			return err
+		}
+		if line != "" && opts.Progress != nil {
+			opts.Progress(line)
+		}
+		if ready.done() {
+			return errReady
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errReady):
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("starting the lab: %w", ctx.Err())
+	case waiting.Err() != nil:
+		return withHint(fmt.Errorf("the lab is not whole after %v: %s", timeout, ready.lacking()),
+			"a busy machine may need a longer --timeout")
+	default:
+		return err
+	}
+}
+
+// explainCrash adds the node's last words to its crash, before they are gone
+// with the lab.
+func (l *Lab) explainCrash(ctx context.Context, err error) error {
+	crash, ok := errors.AsType[*crashError](err)
+	if !ok {
+		return err
+	}
+	var log strings.Builder
+	if l.Logs(ctx, crash.node, &log) != nil || log.Len() == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, tail(log.String(), 5))
+}
+
+var errReady = errors.New("ready")
+
+// launched is a supervisor that this process started.
+type launched struct {
+	cmd    *exec.Cmd
+	stderr *os.File // a file without a name
+	// lifeline is the write end of a pipe; the supervisor of a bound lab ends
+	// when it is closed. Not an os.File, which the garbage collector would close.
+	lifeline int
+}
+
+// launch starts the supervisor in namespaces of its own. The listener is made
+// here, in the network namespace of those who will look for it.
+func launch(spec Spec, bound bool) (*launched, error) {
+	listener, err := listenSocket(spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = listener.Close() }()
+	socket, err := listener.File()
+	if err != nil {
+		return nil, fmt.Errorf("handing on the lab's socket: %w", err)
+	}
+	defer func() { _ = socket.Close() }()
+	stderr, err := memfile("vipctl-lab-supervisor")
+	if err != nil {
+		return nil, err
+	}
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("making a pipe: %w", err)
+	}
+	far, near := os.NewFile(uintptr(pipe[0]), "lifeline"), pipe[1]
+	defer func() { _ = far.Close() }()
+	arg, err := newCharter(spec, bound)
+	if err != nil {
+		return nil, err
+	}
+	cmd := process.Self(process.Supervisor, arg)
+	cmd.Env = environment()
+	cmd.Stdout, cmd.Stderr = stderr, stderr
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{socket, far} // listenerFD, lifelineFD
+	cmd.SysProcAttr = namespaces(needUser())
+	if err := cmd.Start(); err != nil {
+		_ = unix.Close(near)
+		return nil, explain(fmt.Errorf("making the lab's namespaces: %w", err), sysctl)
+	}
+	// Reap it, so that a killed supervisor is no zombie of a long-lived caller.
+	go func() { _ = cmd.Wait() }()
+	return &launched{cmd: cmd, stderr: stderr, lifeline: near}, nil
+}
+
+// namespaces are those of the supervisor, in a session of its own, which the
+// terminal's signals do not reach.
+func namespaces(user bool) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{
+		Setsid: true,
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET |
+			unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+	}
+	if user {
+		attr.Cloneflags |= unix.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	return attr
+}
+
+// memfile is a file in memory, gone with the last who has it open.
+func memfile(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("making a file in memory: %w", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// end kills the supervisor, and with it the lab.
+func (s *launched) end() {
+	_ = s.cmd.Process.Kill()
+	_ = unix.Close(s.lifeline)
+}
+
+// reason tells from the supervisor's last words why it ended.
+func (s *launched) reason() error {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", s.stderr.Fd()))
+	if err != nil {
+		return fmt.Errorf("the lab's supervisor ended: %w", err)
+	}
+	var said, hint string
+	for line := range strings.Lines(string(text)) {
+		if t, ok := strings.CutPrefix(line, "error: "); ok {
+			said, hint = strings.TrimSpace(t), ""
+		}
+		if t, ok := strings.CutPrefix(line, "hint: "); ok {
+			hint = strings.TrimSpace(t)
+		}
+	}
+	switch {
+	case said == "":
+		return fmt.Errorf("the lab's supervisor ended: %s", tail(string(text), 5))
+	case hint == "":
+		return errors.New(said)
+	default:
+		return withHint(errors.New(said), "%s", hint)
+	}
+}
+
+// tail returns the last n lines of text, or says that there are none.
+func tail(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if lines[0] == "" {
+		return "it was killed without a word"
+	}
+	return strings.Join(lines[max(0, len(lines)-n):], "; ")
+}
