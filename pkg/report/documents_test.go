@@ -1,0 +1,140 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/vipctl/vipctl/pkg/checks"
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/outage"
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+var (
+	someVIP  = netip.MustParseAddr("192.0.2.50")
+	someTime = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+)
+
+// someCluster is three nodes; the VIP is on cp-1, the third does not answer.
+func someCluster() *cluster.Snapshot {
+	down := errors.New("dial tcp 192.0.2.3:50000: connect: no route to host")
+	s := &cluster.Snapshot{
+		APIVersion: cluster.APIVersion, Kind: cluster.Kind, TakenAt: someTime, Context: "lab",
+		Endpoints: []cluster.Endpoint{{Name: "192.0.2.1", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}},
+		VIPs:      []cluster.VIP{{Addr: someVIP, APIServer: cluster.Got(someServer(1))}},
+	}
+	members := []cluster.Member{
+		{ID: "a1", Hostname: "cp-1", PeerURLs: []string{"https://192.0.2.1:2380"}},
+		{ID: "a2", Hostname: "cp-2"}, {ID: "a3", Hostname: "cp-3"},
+	}
+	for i := 1; i <= 2; i++ {
+		addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
+		addresses := []cluster.Address{{Prefix: netip.PrefixFrom(addr, 24), Link: "eth0"}}
+		if i == 1 {
+			addresses = append(addresses, cluster.Address{Prefix: netip.PrefixFrom(someVIP, 32), Link: "eth0"})
+		}
+		name := fmt.Sprintf("cp-%d", i)
+		s.Nodes = append(s.Nodes, cluster.Node{
+			Name: name, Addr: addr, Reachable: cluster.Got(true), Hostname: cluster.Got(name),
+			Version:   cluster.Got(cluster.Version{Tag: "v1.13.9", Platform: "metal"}),
+			Stage:     cluster.Got(cluster.Stage{Stage: "running", Ready: true}),
+			BootTime:  cluster.Got(someTime.Add(-time.Hour)),
+			Addresses: cluster.Got(addresses), VIPs: cluster.Got([]netip.Addr{someVIP}),
+			Links:   cluster.Got([]cluster.Link{{Name: "eth0", State: "up"}}),
+			Members: cluster.Got(members), Alarms: cluster.Got([]cluster.Alarm{}),
+			Etcd: cluster.Got(cluster.EtcdStatus{MemberID: fmt.Sprintf("a%d", i), Leader: "a1", Term: 3,
+				Index: 900, AppliedIndex: 898, DBSize: 5 << 20, DBInUse: 3 << 19, Version: "3.6.0"}),
+			APIServer: cluster.Got(someServer(i)),
+		})
+	}
+	s.Nodes = append(s.Nodes, cluster.Node{
+		Name: "cp-3", Addr: netip.MustParseAddr("192.0.2.3"), Reachable: cluster.Missed[bool](down),
+		Addresses: cluster.Missed[[]cluster.Address](down), VIPs: cluster.Missed[[]netip.Addr](down),
+		Members: cluster.Missed[[]cluster.Member](down), Etcd: cluster.Missed[cluster.EtcdStatus](down),
+		Version: cluster.Missed[cluster.Version](down), Stage: cluster.Missed[cluster.Stage](down),
+	})
+	return s
+}
+
+func someServer(i int) cluster.APIServer {
+	return cluster.APIServer{Answered: true, Status: 200, Certificate: cluster.Certificate{
+		Fingerprint: fmt.Sprintf("f%d", i), Addresses: []netip.Addr{someVIP}, NotAfter: someTime.AddDate(1, 0, 0),
+	}}
+}
+
+func someOwnership() *Ownership {
+	s := someCluster()
+	claims := append(s.Claims(someVIP), vip.Claim{Witness: vip.Certificate, From: "here", Owner: "cp-1"})
+	return NewOwnership(s, Judged{VIP: someVIP, Claims: claims, Verdict: vip.Verdict{
+		Ownership: vip.Owned, Owners: []string{"cp-1"}, Silent: claims[2:3], Reason: "cp-1 has it; cp-3 is silent",
+	}})
+}
+
+func someSplitBrain() *Ownership {
+	s := someCluster()
+	return NewOwnership(s, Judged{VIP: someVIP, Verdict: vip.Verdict{
+		Ownership: vip.SplitBrain, Owners: []string{"cp-1", "cp-2"}, Reason: "cp-1 and cp-2 have it",
+	}})
+}
+
+func someDoctor() *DoctorReport {
+	s := someCluster()
+	list, err := checks.Choose(checks.All(), checks.Choice{Only: []string{
+		"nodes-answer", "versions-alike", "endpoint-not-vip", "etcd-quorum", "vip-answers",
+	}})
+	if err != nil {
+		panic(err)
+	}
+	return NewDoctor(s, checks.Run(s, list))
+}
+
+// someRun is a run of three drills: one good, one open, one refused.
+func someRun() *DrillReport {
+	r := NewDrillReport("192.0.2.50", "01JNABCDEF", "/state/vipctl/runs/01JNABCDEF",
+		Anchor{Wall: someTime, MonotonicNanoseconds: 1_000_000_000})
+	fault := 5 * time.Second
+	good := someMeasurement(fault)
+	at := r.Anchor.At(fault)
+	r.Add(Drill{
+		Mode: "graceful", Round: 1, Target: "cp-1", OldOwner: "cp-1", NewOwner: "cp-2", OwnerWasEtcdLeader: true,
+		Result: "pass", FaultAt: &at, Outage: NewOutage(good, fault), ResolutionSeconds: 0.22, ObjectiveSeconds: 2,
+		Predicted: Prediction{UpperSeconds: 1, Basis: "the owner hands over before it goes down"},
+		Phases:    []Phase{{"fault accepted", 0.004}, {"address gone from cp-1", 0.031}, {"TCP connects", 0.052}},
+		Probes:    []Probe{NewProbe("tcp", "192.0.2.50:6443", good, fault)},
+	})
+	open := outage.Measurement{State: outage.Open, Samples: 9000,
+		Outage:  outage.Window{Start: fault, End: 155 * time.Second, Lower: 150 * time.Second, Upper: outage.Unbounded, Lost: 7500, Open: true},
+		Windows: []outage.Window{{Start: fault, End: 155 * time.Second, Lower: 150 * time.Second, Upper: outage.Unbounded, Lost: 7500, Open: true}}}
+	r.Add(Drill{
+		Mode: "hard", Round: 1, Target: "cp-2", OldOwner: "cp-2", Result: "notWhole", FaultAt: &at,
+		Outage: NewOutage(open, fault), ResolutionSeconds: 0.22,
+		Predicted: Prediction{LowerSeconds: 40, UpperSeconds: 60.5, Basis: "the rest of a 60 s lease"},
+		Error:     "cp-2 does not answer", Hint: "vipctl recover 01JNABCDEF",
+	})
+	r.Add(Drill{Mode: "hard", Round: 2, Target: "cp-2", OldOwner: "cp-2", Result: "refused", Error: "cp-2 is down",
+		Outage: NewOutage(outage.Measurement{}, 0), Probes: []Probe{NewProbe("tcp", "192.0.2.50:6443", outage.Measurement{}, 0)}})
+	r.Result, r.FinishedAt = "notWhole", someTime.Add(3*time.Minute)
+	return r
+}
+
+func someMeasurement(fault time.Duration) outage.Measurement {
+	w := outage.Window{
+		Start: fault + 30*time.Millisecond, End: fault + 52*time.Millisecond,
+		Value: 22 * time.Millisecond, Lower: 1500 * time.Microsecond, Upper: 41_200_300, Lost: 1,
+	}
+	return outage.Measurement{State: outage.Closed, Outage: w, Windows: []outage.Window{w}, Samples: 1500, Late: 1, Suspect: 2}
+}
+
+func somePlan() Plan {
+	return Plan{
+		VIP: "192.0.2.50", Owner: "cp-1", EtcdLeader: "cp-1",
+		Interval: 20 * time.Millisecond, Timeout: 200 * time.Millisecond, Baseline: 5 * time.Second, Settle: 15 * time.Second,
+		Steps: []PlannedDrill{
+			{Mode: "graceful", Round: 1, Target: "cp-1", Does: "reboot", Predicted: Prediction{UpperSeconds: 1, Basis: "a hand-over"}, Objective: 2 * time.Second},
+			{Mode: "hard", Round: 1, Target: "the owner", Does: "cut the power, then switch it on",
+				Predicted: Prediction{LowerSeconds: 62, UpperSeconds: 63, Basis: "a 60 s lease, re-armed by a new etcd leader"}},
+		},
+	}
+}
