@@ -1,0 +1,278 @@
+package commands
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/chaos"
+	"github.com/vipctl/vipctl/pkg/checks"
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/config"
+	"github.com/vipctl/vipctl/pkg/probe"
+	"github.com/vipctl/vipctl/pkg/report"
+	"github.com/vipctl/vipctl/pkg/talos"
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+// failoverRun is a run of failover-test under way.
+type failoverRun struct {
+	f     *Factory
+	opts  *failoverOptions
+	look  *observer
+	cfg   *config.Config
+	vip   netip.Addr
+	plan  chaos.Plan
+	clock probe.Clock
+	dir   *runDir
+	doc   *report.DrillReport
+}
+
+// runFailoverTest does the drills and writes their report, also when it ends
+// before they are done.
+func runFailoverTest(ctx context.Context, f *Factory, opts *failoverOptions) error {
+	if !opts.Yes && !opts.DryRun && !f.Streams.Interactive {
+		return cli.WithHint(cli.Usagef("a drill must be confirmed, and there is no terminal to ask on"),
+			"add --yes, or see what would happen with --dry-run")
+	}
+	r := &failoverRun{f: f, opts: opts, plan: chaos.NewPlan(opts.Modes, opts.Rounds), clock: probe.NewClock()}
+	var err error
+	if r.cfg, err = f.Config(); err != nil {
+		return err
+	}
+	if r.look, err = f.observer(true); err != nil {
+		return err
+	}
+	defer r.look.close()
+	first, err := r.look.look(ctx, talos.Everything)
+	if err != nil {
+		return err
+	}
+	if r.vip, err = r.chooseVIP(first); err != nil {
+		return err
+	}
+	if r.dir, err = openRunDir(); err != nil {
+		return err
+	}
+	defer func() { _ = r.dir.Close() }()
+	r.doc = report.NewDrillReport(r.vip.String(), r.dir.ID, r.dir.Path,
+		report.Anchor{Wall: r.clock.Start, MonotonicNanoseconds: r.clock.Monotonic.Nanoseconds()})
+	return r.finish(r.drills(ctx, first))
+}
+
+// chooseVIP is the VIP that the drills are about: there must be one.
+func (r *failoverRun) chooseVIP(snap *cluster.Snapshot) (netip.Addr, error) {
+	if err := r.look.checkVIPs(snap); err != nil {
+		return netip.Addr{}, err
+	}
+	list := r.look.vips
+	if len(list) == 0 {
+		for _, v := range snap.VIPs {
+			list = append(list, v.Addr)
+		}
+	}
+	switch len(list) {
+	case 0:
+		return netip.Addr{}, cli.WithHint(refusef("no node has a VIP configured"), "see vipctl doctor")
+	case 1:
+		return list[0], nil
+	default:
+		return netip.Addr{}, cli.WithHint(cli.Usagef("there are %d VIPs, and a drill is about one", len(list)),
+			"choose it with --vip: %s", joined(texts(list)))
+	}
+}
+
+// drills asks the guard, shows the plan, asks the person, and does one drill
+// after the other until one stops the run.
+func (r *failoverRun) drills(ctx context.Context, first *cluster.Snapshot) error {
+	target, err := r.ready(ctx, first)
+	if err != nil {
+		return err
+	}
+	if err := r.showPlan(first, target); err != nil {
+		return err
+	}
+	if err := r.confirm(ctx, target); err != nil {
+		return err
+	}
+	for i, step := range r.plan {
+		r.f.Streams.Errorf("\nDrill %d of %d: %s", i+1, len(r.plan), step.Mode)
+		result, err := r.drill(ctx, step)
+		if err != nil {
+			return err
+		}
+		if result.Stops() || result == chaos.ResultRefused {
+			break
+		}
+	}
+	return nil
+}
+
+// ready asks the guard before anything is shown, and returns the node that the
+// first drill is done to. Every node that may lose its power must have a switch.
+func (r *failoverRun) ready(ctx context.Context, snap *cluster.Snapshot) (string, error) {
+	target, err := r.ownerOf(ctx, snap)
+	if err != nil {
+		return "", err
+	}
+	if objections := checks.Guard(snap, checks.Aim{VIP: r.vip, Target: target, Owner: target}); len(objections) > 0 {
+		return "", &cli.CodeError{Code: cli.ExitRefused, Err: fmt.Errorf("the guard refuses: %w", objections.Err())}
+	}
+	for i, step := range r.plan {
+		if step.Mode != modeHard {
+			continue
+		}
+		for _, n := range snap.Nodes {
+			if i > 0 || n.Name == target {
+				if _, err := powerSwitch(n.Name, r.cfg); err != nil {
+					return "", err
+				}
+			}
+		}
+	}
+	return target, nil
+}
+
+// ownerOf is the one owner of the VIP, or why a drill cannot begin.
+func (r *failoverRun) ownerOf(ctx context.Context, snap *cluster.Snapshot) (string, error) {
+	_, judged, err := r.look.owners(ctx, snap, talos.Ownership)
+	if err != nil {
+		return "", err
+	}
+	for _, j := range judged {
+		if j.VIP != r.vip {
+			continue
+		}
+		switch j.Verdict.Ownership {
+		case vip.Owned:
+			return j.Verdict.Owners[0], nil
+		case vip.SplitBrain:
+			return "", cli.WithHint(&cli.CodeError{Code: cli.ExitSplitBrain,
+				Err: fmt.Errorf("%w: %s", chaos.ErrSplitBrain, j.Verdict.Reason)}, "see vipctl owner -o wide")
+		default:
+			return "", cli.WithHint(refusef("the guard refuses: %s is %s: %s", r.vip, j.Verdict.Ownership, j.Verdict.Reason),
+				"see vipctl owner -o wide")
+		}
+	}
+	return "", refusef("the guard refuses: %s was not seen", r.vip)
+}
+
+// showPlan prints what is about to be done to whom.
+func (r *failoverRun) showPlan(snap *cluster.Snapshot, target string) error {
+	leader := checks.EtcdVerdict(snap).Leader
+	plan := report.Plan{
+		VIP: r.vip.String(), Owner: target, EtcdLeader: leader,
+		Interval: r.opts.Interval, Timeout: r.opts.Timeout, Baseline: r.opts.Baseline, Settle: r.opts.Settle,
+	}
+	for i, step := range r.plan {
+		planned := report.PlannedDrill{Mode: step.Mode, Round: step.Round, Target: "the owner then",
+			Does: modeDoes[step.Mode], Objective: r.objective(step.Mode)}
+		if i == 0 {
+			planned.Target = target
+			planned.Predicted = r.predict(step.Mode, leadership(target, leader))
+		} else { // who owns it then, and who leads, is not known yet
+			planned.Predicted = r.predict(step.Mode, vip.LeadershipUnknown)
+		}
+		plan.Steps = append(plan.Steps, planned)
+	}
+	style := report.Style{Color: r.f.Streams.Interactive && !r.f.flags.NoColor}
+	grids := append(plan.Grids(false), report.NewOwnership(snap, judgeAll(snap)...).Grids(true)...)
+	return style.WriteGrids(r.f.Streams.Err, grids)
+}
+
+var modeDoes = map[string]string{
+	modeGraceful: "reboot through the Talos API",
+	modeForce:    "reboot without stopping workloads",
+	modeHard:     "power off by its switch, then on",
+}
+
+// confirm makes the person name the node that is about to be disturbed.
+func (r *failoverRun) confirm(ctx context.Context, target string) error {
+	if r.opts.Yes || r.opts.DryRun {
+		return nil
+	}
+	fmt.Fprintf(r.f.Streams.Err, "\nType the name of the node to go on (%s): ", target)
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(r.f.Streams.In).ReadString('\n')
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case typed := <-answer:
+		if typed != target {
+			return cli.WithHint(refusef("not confirmed: %q is not %s", typed, target), "nothing was touched")
+		}
+		return nil
+	}
+}
+
+// finish writes the report wherever it is wanted and says the exit code.
+func (r *failoverRun) finish(err error) error {
+	r.doc.FinishedAt = time.Now()
+	results := make([]chaos.Result, 0, len(r.doc.Drills)+1)
+	for _, d := range r.doc.Drills {
+		results = append(results, chaos.Result(d.Result))
+	}
+	if err != nil {
+		results = append(results, resultOf(err))
+		r.doc.Error, r.doc.Hint = err.Error(), cli.HintOf(err)
+	}
+	r.doc.Result = string(chaos.Worst(results...))
+	if werr := r.dir.writeReport(r.doc); werr != nil {
+		err = errors.Join(err, stateError(werr))
+	}
+	format, ferr := r.f.format()
+	if ferr != nil {
+		return ferr
+	}
+	if len(r.doc.Drills) > 0 || format == report.JSON || format == report.YAML {
+		if werr := r.f.write(format, r.doc); werr != nil {
+			return errors.Join(err, werr)
+		}
+		if err != nil {
+			r.f.Streams.Report(err)
+		}
+		return cli.Exit(codeOf(chaos.Result(r.doc.Result)))
+	}
+	return err
+}
+
+// resultOf is what an error that ended a run amounts to.
+func resultOf(err error) chaos.Result {
+	switch {
+	case errors.Is(err, chaos.ErrSplitBrain):
+		return chaos.ResultSplitBrain
+	case errors.Is(err, context.Canceled):
+		return chaos.ResultInterrupted
+	case cli.CodeOf(err) == cli.ExitRefused:
+		return chaos.ResultRefused
+	default:
+		return chaos.ResultInconclusive
+	}
+}
+
+// codeOf maps the result of a run to the exit code.
+func codeOf(result chaos.Result) cli.ExitCode {
+	return map[chaos.Result]cli.ExitCode{
+		chaos.ResultPass: cli.ExitOK, chaos.ResultObjectiveMissed: cli.ExitBad,
+		chaos.ResultNotWhole: cli.ExitNotWhole, chaos.ResultSplitBrain: cli.ExitSplitBrain,
+		chaos.ResultInconclusive: cli.ExitInconclusive, chaos.ResultInterrupted: cli.ExitInterrupted,
+		chaos.ResultRefused: cli.ExitRefused,
+	}[result]
+}
+
+func texts(list []netip.Addr) []string {
+	words := make([]string, 0, len(list))
+	for _, a := range list {
+		words = append(words, a.String())
+	}
+	return slices.Sorted(slices.Values(words))
+}

@@ -1,0 +1,82 @@
+package commands
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/adrg/xdg"
+
+	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/config"
+	"github.com/vipctl/vipctl/pkg/kube"
+	"github.com/vipctl/vipctl/pkg/report"
+	"github.com/vipctl/vipctl/pkg/talos"
+)
+
+// Factory hands commands what they need. Whatever is dear or can fail is a
+// function, so that help and completion touch nothing.
+type Factory struct {
+	Streams *cli.Streams
+
+	// Talosconfig reads the talosconfig and chooses the context.
+	Talosconfig func() (*talos.Config, error)
+	// Kube opens the Kubernetes client; without a kubeconfig it is anonymous.
+	Kube func() (*kube.Client, error)
+	// Config reads vipctl's configuration file; a missing default file is an
+	// empty configuration.
+	Config func() (*config.Config, error)
+
+	flags      globalFlags
+	interrupts *interrupts
+}
+
+func newFactory(streams *cli.Streams, interrupts *interrupts) *Factory {
+	f := &Factory{Streams: streams, interrupts: interrupts}
+	f.Talosconfig = func() (*talos.Config, error) {
+		cfg, err := talos.Load(f.flags.Options)
+		var expired *talos.CertificateError
+		if err != nil && !errors.As(err, &expired) {
+			err = &cli.UsageError{Err: err} // refused credentials are no wrong usage
+		}
+		return cfg, err
+	}
+	f.Kube = func() (*kube.Client, error) {
+		cfg, err := kube.Load(f.flags.Kubeconfig)
+		if err != nil {
+			return nil, &cli.UsageError{Err: err}
+		}
+		return kube.New(cfg, f.flags.Timeout)
+	}
+	f.Config = func() (*config.Config, error) { return loadConfig(f.flags.Config) }
+	return f
+}
+
+// loadConfig reads the file that the flag, the environment or the default
+// names, in this order. Only the default may be missing.
+func loadConfig(flag string) (*config.Config, error) {
+	path, named := flag, flag != ""
+	if !named {
+		path = os.Getenv("VIPCTL_CONFIG")
+		named = path != ""
+	}
+	if !named {
+		path = filepath.Join(xdg.ConfigHome, "vipctl", "config.yaml")
+	}
+	cfg, err := config.Load(path)
+	switch {
+	case err == nil:
+		return cfg, nil
+	case !named && errors.Is(err, fs.ErrNotExist):
+		return &config.Config{}, nil
+	default:
+		return nil, &cli.UsageError{Err: err}
+	}
+}
+
+// write prints a document to stdout in the format.
+func (f *Factory) write(format string, doc any) error {
+	style := report.Style{Color: f.Streams.Color && !f.flags.NoColor}
+	return style.Write(f.Streams.Out, format, doc)
+}

@@ -1,0 +1,65 @@
+package commands
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/report"
+	"github.com/vipctl/vipctl/pkg/talos"
+)
+
+// globalFlags are the flags that every command shares. Talos access is as in
+// talosctl: the same names, shorthands, environment and search path.
+type globalFlags struct {
+	talos.Options
+	Kubeconfig string
+	Config     string
+	Output     string
+	NoColor    bool
+	VIPs       []string
+}
+
+func (g *globalFlags) bind(fs *pflag.FlagSet) {
+	fs.StringVar(&g.Talosconfig, "talosconfig", "", "path to the talosconfig (default $TALOSCONFIG, then ~/.talos/config)")
+	fs.StringVar(&g.Context, "context", "", "context of the talosconfig (default the current one)")
+	fs.StringSliceVarP(&g.Nodes, "nodes", "n", nil, "nodes whose rows are shown; a verdict always rests on all control-plane nodes")
+	fs.StringSliceVarP(&g.Endpoints, "endpoints", "e", nil, "Talos API endpoints, in place of the talosconfig's")
+	fs.StringVarP(&g.Cluster, "cluster", "c", "", "cluster to connect to through a proxy such as Omni")
+	fs.StringVar(&g.KeysDir, "siderov1-keys-dir", "", "directory of SideroV1 keys (default $SIDEROV1_KEYS_DIR, then ~/.talos/keys)")
+	fs.StringVar(&g.Kubeconfig, "kubeconfig", "", "path to a kubeconfig, for what needs Kubernetes credentials (default $KUBECONFIG)")
+	fs.StringVar(&g.Config, "config", "", "vipctl's configuration file (default $VIPCTL_CONFIG, then $XDG_CONFIG_HOME/vipctl/config.yaml)")
+	fs.StringVarP(&g.Output, "output", "o", report.Table, "output format: table, wide, json or yaml")
+	fs.BoolVar(&g.NoColor, "no-color", false, "no colour (also by NO_COLOR)")
+	fs.DurationVar(&g.Timeout, "timeout", 5*time.Second, "time for each node's answer")
+	fs.StringSliceVar(&g.VIPs, "vip", nil, "virtual IP to look at (default those that the nodes have configured)")
+}
+
+// vips parses --vip.
+func (g *globalFlags) vips() ([]netip.Addr, error) {
+	var list []netip.Addr
+	for _, s := range g.VIPs {
+		addr, err := netip.ParseAddr(strings.TrimSpace(s))
+		if err != nil {
+			return nil, cli.WithHint(cli.Usagef("--vip: %q is not an IP address", s), "give the address alone, such as 10.5.0.50")
+		}
+		list = append(list, addr)
+	}
+	return list, nil
+}
+
+// format returns the output format, once it is known to be one.
+func (f *Factory) format() (string, error) {
+	if !slices.Contains(report.Formats(), f.flags.Output) {
+		return "", &cli.UsageError{Err: fmt.Errorf("--output: %w", &report.FormatError{Format: f.flags.Output})}
+	}
+	if f.flags.Timeout <= 0 {
+		return "", cli.WithHint(cli.Usagef("--timeout: %s is not a positive duration", f.flags.Timeout), "such as --timeout 5s")
+	}
+	return f.flags.Output, nil
+}

@@ -1,0 +1,128 @@
+package commands
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/kube"
+	"github.com/vipctl/vipctl/pkg/report"
+	"github.com/vipctl/vipctl/pkg/talos"
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+// observer looks at a cluster, again and again if need be.
+type observer struct {
+	cfg   *talos.Config
+	talos *talos.Client
+	kube  *kube.Client // nil: port 6443 is not asked
+	vips  []netip.Addr // asked for by hand
+}
+
+// observer opens the clients that a look takes.
+func (f *Factory) observer(withKube bool) (*observer, error) {
+	vips, err := f.flags.vips()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := f.Config()
+	if err != nil {
+		return nil, err
+	}
+	o := &observer{vips: vips}
+	if len(vips) == 0 {
+		o.vips = cfg.VIPs
+	}
+	if withKube {
+		if o.kube, err = f.Kube(); err != nil {
+			return nil, err
+		}
+	}
+	if o.cfg, err = f.Talosconfig(); err != nil {
+		return nil, err
+	}
+	o.talos, err = talos.New(o.cfg)
+	return o, err
+}
+
+func (o *observer) close() { _ = o.talos.Close() }
+
+// look collects one snapshot.
+func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapshot, error) {
+	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: facts, VIPs: o.vips})
+	if err != nil {
+		return nil, err
+	}
+	if o.kube != nil {
+		o.kube.Collect(ctx, snap)
+	}
+	return snap, ctx.Err()
+}
+
+// owners judges each VIP of the snapshot. Where two nodes seem to hold one, it
+// looks again after a while, for a handover overlaps for up to a second, and
+// returns the second snapshot.
+func (o *observer) owners(ctx context.Context, snap *cluster.Snapshot, facts talos.Facts) (*cluster.Snapshot, []report.Judged, error) {
+	first := judgeAll(snap)
+	if !slices.ContainsFunc(first, func(j report.Judged) bool { return j.Verdict.Ownership == vip.SplitBrain }) {
+		return snap, first, nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	case <-time.After(vip.ResampleAfter):
+	}
+	again, err := o.look(ctx, facts)
+	if err != nil {
+		return nil, nil, err
+	}
+	second := judgeAll(again)
+	for i := range second {
+		before := slices.IndexFunc(first, func(j report.Judged) bool { return j.VIP == second[i].VIP })
+		if before >= 0 {
+			second[i].Verdict = vip.Confirm(first[before].Verdict, second[i].Verdict)
+		}
+	}
+	return again, second, nil
+}
+
+// judgeAll judges each VIP of the snapshot, in their order.
+func judgeAll(snap *cluster.Snapshot) []report.Judged {
+	judged := make([]report.Judged, 0, len(snap.VIPs))
+	for _, v := range snap.VIPs {
+		claims := snap.Claims(v.Addr)
+		judged = append(judged, report.Judged{VIP: v.Addr, Claims: claims, Verdict: vip.Judge(claims)})
+	}
+	return judged
+}
+
+// checkVIPs refuses a VIP that was asked for by hand and that no node has
+// configured or holds. Where a node is silent it may be the one that knows it.
+func (o *observer) checkVIPs(snap *cluster.Snapshot) error {
+	var configured []string
+	for _, v := range snap.VIPs {
+		if knownVIP(snap, v.Addr) {
+			configured = append(configured, v.Addr.String())
+		}
+	}
+	for _, asked := range o.vips {
+		if knownVIP(snap, asked) || slices.ContainsFunc(snap.Nodes, func(n cluster.Node) bool { return !n.VIPs.Known() }) {
+			continue
+		}
+		err := cli.Usagef("no node has the VIP %s configured", asked)
+		if len(configured) == 0 {
+			return cli.WithHint(err, "this cluster has no VIP: see https://www.talos.dev/latest/talos-guides/network/vip/")
+		}
+		return cli.WithHint(err, "configured: %s", joined(configured))
+	}
+	return nil
+}
+
+func knownVIP(snap *cluster.Snapshot, addr netip.Addr) bool {
+	return slices.ContainsFunc(snap.Nodes, func(n cluster.Node) bool {
+		return slices.Contains(n.VIPs.Value(), addr) || n.Holds(addr).Value() != ""
+	})
+}

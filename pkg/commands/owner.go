@@ -1,0 +1,100 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/report"
+	"github.com/vipctl/vipctl/pkg/talos"
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+func newOwnerCommand(f *Factory, runF func(context.Context) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   "owner",
+		Short: "Show which node has the VIP",
+		Long: `owner asks every control-plane node whether it has the virtual IP, and says
+whether the answers agree. A verdict rests on all of them, whatever --nodes
+says: that only selects the rows shown by -o wide.
+
+Two holders are looked at again before they are called a split brain, for a
+handover overlaps for up to a second. Where nobody claims the VIP and a node is
+silent, the verdict is unknown: the silent one may be the owner.`,
+		Example: `  vipctl owner
+  vipctl owner -o wide
+  vipctl owner -o json --vip 10.5.0.50`,
+		GroupID: groupLook,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runF != nil {
+				return runF(cmd.Context())
+			}
+			return runOwner(cmd.Context(), f)
+		},
+	}
+}
+
+func runOwner(ctx context.Context, f *Factory) error {
+	format, err := f.format()
+	if err != nil {
+		return err
+	}
+	o, err := f.observer(false)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	snap, err := o.look(ctx, talos.Ownership)
+	if err != nil {
+		return err
+	}
+	if err := o.checkVIPs(snap); err != nil {
+		return err
+	}
+	snap, judged, err := o.owners(ctx, snap, talos.Ownership)
+	if err != nil {
+		return err
+	}
+	doc := report.NewOwnership(snap, judged...)
+	doc.Nodes = shownNodes(doc.Nodes, o.cfg.Nodes)
+	if err := f.write(format, doc); err != nil {
+		return err
+	}
+	return cli.Exit(ownerCode(judged))
+}
+
+// ownerCode maps verdicts to the exit code; the worst counts. A cluster
+// without any VIP has no owner of one.
+func ownerCode(judged []report.Judged) cli.ExitCode {
+	codes := map[vip.Ownership]cli.ExitCode{
+		vip.Owned: cli.ExitOK, vip.Unowned: cli.ExitBad, vip.Disputed: cli.ExitBad,
+		vip.SplitBrain: cli.ExitSplitBrain, vip.Unknown: cli.ExitInconclusive,
+	}
+	if len(judged) == 0 {
+		return cli.ExitBad
+	}
+	all := make([]cli.ExitCode, 0, len(judged))
+	for _, j := range judged {
+		all = append(all, codes[j.Verdict.Ownership])
+	}
+	return cli.Worst(all...)
+}
+
+// shownNodes keeps the rows that the talosconfig's nodes or --nodes select, in
+// the order asked; all of them where nothing is selected.
+func shownNodes(rows []report.NodeOwnership, selected []string) []report.NodeOwnership {
+	if len(selected) == 0 {
+		return rows
+	}
+	shown := []report.NodeOwnership{}
+	for _, name := range selected {
+		for _, row := range rows {
+			if name == row.Node || name == row.Hostname || name == row.Address {
+				shown = append(shown, row)
+			}
+		}
+	}
+	return shown
+}

@@ -1,0 +1,95 @@
+package commands
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/commands/labcmd"
+)
+
+func newRootCommand(f *Factory) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "vipctl",
+		Short: "Show, check and rehearse the failover of a Talos control plane's virtual IP",
+		Long: `vipctl tells who owns a Talos Linux control plane's virtual (shared) IP, checks
+whether the set-up is sound, and measures how long a failover takes by doing
+one, under guard. With "vipctl lab" all of it can be rehearsed on one Linux
+machine.`,
+		Example: `  # a three-node control plane on this machine, and a measured drill on it
+  vipctl lab run --lease-ttl 5s -- vipctl failover-test --mode graceful,hard --yes
+
+  # the cluster of the current talosconfig context
+  vipctl owner
+  vipctl doctor`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
+		Args:                       knownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(f.Streams.In)
+	root.SetOut(f.Streams.Out)
+	root.SetErr(f.Streams.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return cli.WithHint(&cli.UsageError{Err: err}, "see %s --help", cmd.CommandPath())
+	})
+	f.flags.bind(root.PersistentFlags())
+	f.completeFlags(root)
+
+	root.AddGroup(
+		&cobra.Group{ID: groupLook, Title: "Look:"},
+		&cobra.Group{ID: groupDrill, Title: "Drill:"},
+		&cobra.Group{ID: groupOther, Title: "Other:"},
+	)
+	root.SetHelpCommandGroupID(groupOther)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(
+		newOwnerCommand(f, nil),
+		newEtcdCommand(f, nil),
+		newDoctorCommand(f, nil),
+		newFailoverTestCommand(f, nil),
+		inGroup(groupDrill, labcmd.New(f.Streams)),
+		newCompletionCommand(f),
+		newVersionCommand(f),
+		newExitCodesTopic(),
+		labcmd.NewProcess(),
+	)
+	return root
+}
+
+// The groups of the help page.
+const (
+	groupLook  = "look"
+	groupDrill = "drill"
+	groupOther = "other"
+)
+
+func inGroup(id string, cmd *cobra.Command) *cobra.Command {
+	cmd.GroupID = id
+	return cmd
+}
+
+// knownCommand refuses an argument that names no command, and says which was
+// probably meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := cli.Usagef("unknown command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return cli.WithHint(err, "did you mean %s?", strings.Join(near, " or "))
+	}
+	return cli.WithHint(err, "%s --help lists the commands", cmd.CommandPath())
+}
+
+// noArgs refuses arguments, as cobra.NoArgs does, but as a usage error.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return cli.WithHint(cli.Usagef("%s takes no argument, got %q", cmd.CommandPath(), args[0]),
+			"see %s --help", cmd.CommandPath())
+	}
+	return nil
+}
