@@ -17,18 +17,17 @@ import (
 // nothing.
 const completionLimit = time.Second
 
-// completeFlags tells the shells what the shared flags may hold.
-func (f *Factory) completeFlags(root *cobra.Command) {
+// completeClusterFlags tells the shells what the flags of onCluster may hold.
+func (f *Factory) completeClusterFlags(cmd *cobra.Command) {
 	for flag, complete := range map[string]cobra.CompletionFunc{
 		"context":   f.completeContexts,
 		"nodes":     f.completeNodes,
 		"endpoints": f.completeNodes,
 		"vip":       f.completeVIPs,
-		"output":    cobra.FixedCompletions(report.Formats(), cobra.ShellCompDirectiveNoFileComp),
 		"cluster":   cobra.NoFileCompletions,
 		"timeout":   cobra.NoFileCompletions,
 	} {
-		_ = root.RegisterFlagCompletionFunc(flag, complete) // fails for an unknown flag only; a test asks for each
+		_ = cmd.RegisterFlagCompletionFunc(flag, complete) // fails for an unknown flag only; a test asks for each
 	}
 }
 

@@ -107,10 +107,14 @@ func (r *failoverRun) drills(ctx context.Context, first *cluster.Snapshot) error
 		if err != nil {
 			return err
 		}
+		if result == chaos.ResultNotWhole {
+			return nil // perhaps a person is in a hurry; in any case a look tells little
+		}
 		if result.Stops() || result == chaos.ResultRefused {
 			break
 		}
 	}
+	r.showTopology(context.WithoutCancel(ctx))
 	return nil
 }
 
@@ -186,6 +190,19 @@ func (r *failoverRun) showPlan(snap *cluster.Snapshot, target string) error {
 	return style.WriteGrids(r.f.Streams.Err, grids)
 }
 
+// showTopology prints who has the VIP now that the drills are over.
+func (r *failoverRun) showTopology(ctx context.Context) {
+	snap, err := r.look.look(ctx, talos.Everything)
+	if err != nil {
+		r.f.Streams.Errorf("\nthe cluster cannot be seen: %v", err)
+		return
+	}
+	style := report.Style{Color: r.f.Streams.Interactive && !r.f.flags.NoColor}
+	r.f.Streams.Errorf("\nAfter the drills")
+	_ = style.WriteGrids(r.f.Streams.Err, report.NewOwnership(snap, judgeAll(snap)...).Grids(true)) // progress only
+	r.f.Streams.Errorf("")
+}
+
 var modeDoes = map[string]string{
 	modeGraceful: "reboot through the Talos API",
 	modeForce:    "reboot without stopping workloads",
@@ -214,45 +231,54 @@ func (r *failoverRun) confirm(ctx context.Context, target string) error {
 	}
 }
 
-// finish writes the report wherever it is wanted and says the exit code.
+// finish writes the report wherever it is wanted and says the exit code, which
+// is the same in every format. err is why the run ended before its drills did.
 func (r *failoverRun) finish(err error) error {
-	r.doc.FinishedAt = time.Now()
-	results := make([]chaos.Result, 0, len(r.doc.Drills)+1)
+	if errors.Is(err, context.Canceled) {
+		err = &cli.CodeError{Code: cli.ExitInterrupted, Err: errors.New("interrupted before the next fault")}
+	}
+	var (
+		results []chaos.Result
+		codes   []cli.ExitCode
+	)
 	for _, d := range r.doc.Drills {
 		results = append(results, chaos.Result(d.Result))
+		codes = append(codes, codeOf(chaos.Result(d.Result)))
 	}
 	if err != nil {
 		results = append(results, resultOf(err))
+		codes = append(codes, cli.CodeOf(err))
 		r.doc.Error, r.doc.Hint = err.Error(), cli.HintOf(err)
 	}
+	r.doc.FinishedAt = time.Now()
 	r.doc.Result = string(chaos.Worst(results...))
 	if werr := r.dir.writeReport(r.doc); werr != nil {
 		err = errors.Join(err, stateError(werr))
+		codes = append(codes, cli.ExitFailed)
 	}
+	code := cli.Worst(codes...)
 	format, ferr := r.f.format()
 	if ferr != nil {
 		return ferr
 	}
-	if len(r.doc.Drills) > 0 || format == report.JSON || format == report.YAML {
-		if werr := r.f.write(format, r.doc); werr != nil {
-			return errors.Join(err, werr)
-		}
-		if err != nil {
-			r.f.Streams.Report(err)
-		}
-		return cli.Exit(codeOf(chaos.Result(r.doc.Result)))
+	if len(r.doc.Drills) == 0 && format != report.JSON && format != report.YAML {
+		return &cli.CodeError{Code: code, Err: err} // no drill was done, so there is an error
 	}
-	return err
+	if werr := r.f.write(format, r.doc); werr != nil {
+		err = errors.Join(err, werr)
+	}
+	r.f.Streams.Report(err)
+	return cli.Exit(code)
 }
 
 // resultOf is what an error that ended a run amounts to.
 func resultOf(err error) chaos.Result {
-	switch {
-	case errors.Is(err, chaos.ErrSplitBrain):
+	switch cli.CodeOf(err) {
+	case cli.ExitSplitBrain:
 		return chaos.ResultSplitBrain
-	case errors.Is(err, context.Canceled):
+	case cli.ExitInterrupted:
 		return chaos.ResultInterrupted
-	case cli.CodeOf(err) == cli.ExitRefused:
+	case cli.ExitRefused:
 		return chaos.ResultRefused
 	default:
 		return chaos.ResultInconclusive

@@ -28,7 +28,7 @@ type Factory struct {
 	// empty configuration.
 	Config func() (*config.Config, error)
 
-	flags      globalFlags
+	flags      flags
 	interrupts *interrupts
 }
 

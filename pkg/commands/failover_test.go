@@ -19,7 +19,8 @@ func parseFailover(t *testing.T, args string) *failoverOptions {
 		got = o
 		return nil
 	})
-	h.f.flags.bind(cmd.Flags())
+	h.f.flags.bindOutput(cmd.Flags())
+	h.f.flags.bindCluster(cmd.Flags())
 	cmd.SetArgs(strings.Fields(args))
 	if err := cmd.ExecuteContext(t.Context()); err == nil && got == nil {
 		t.Fatalf("failover-test %s did not run", args)

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -14,9 +13,10 @@ import (
 	"github.com/vipctl/vipctl/pkg/talos"
 )
 
-// globalFlags are the flags that every command shares. Talos access is as in
-// talosctl: the same names, shorthands, environment and search path.
-type globalFlags struct {
+// flags are the flags that commands share.
+type flags struct {
+	// Options are access to Talos as in talosctl: the same names, shorthands,
+	// environment and search path.
 	talos.Options
 	Kubeconfig string
 	Config     string
@@ -25,7 +25,14 @@ type globalFlags struct {
 	VIPs       []string
 }
 
-func (g *globalFlags) bind(fs *pflag.FlagSet) {
+// bindOutput adds what every command has.
+func (g *flags) bindOutput(fs *pflag.FlagSet) {
+	fs.StringVarP(&g.Output, "output", "o", report.Table, "output format: "+strings.Join(report.Formats(), ", "))
+	fs.BoolVar(&g.NoColor, "no-color", false, "no colour (also by NO_COLOR)")
+}
+
+// bindCluster adds what every command has that looks at a cluster.
+func (g *flags) bindCluster(fs *pflag.FlagSet) {
 	fs.StringVar(&g.Talosconfig, "talosconfig", "", "path to the talosconfig (default $TALOSCONFIG, then ~/.talos/config)")
 	fs.StringVar(&g.Context, "context", "", "context of the talosconfig (default the current one)")
 	fs.StringSliceVarP(&g.Nodes, "nodes", "n", nil, "nodes whose rows are shown; a verdict always rests on all control-plane nodes")
@@ -34,14 +41,12 @@ func (g *globalFlags) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&g.KeysDir, "siderov1-keys-dir", "", "directory of SideroV1 keys (default $SIDEROV1_KEYS_DIR, then ~/.talos/keys)")
 	fs.StringVar(&g.Kubeconfig, "kubeconfig", "", "path to a kubeconfig, for what needs Kubernetes credentials (default $KUBECONFIG)")
 	fs.StringVar(&g.Config, "config", "", "vipctl's configuration file (default $VIPCTL_CONFIG, then $XDG_CONFIG_HOME/vipctl/config.yaml)")
-	fs.StringVarP(&g.Output, "output", "o", report.Table, "output format: table, wide, json or yaml")
-	fs.BoolVar(&g.NoColor, "no-color", false, "no colour (also by NO_COLOR)")
-	fs.DurationVar(&g.Timeout, "timeout", 5*time.Second, "time for each node's answer")
+	fs.DurationVar(&g.Timeout, "timeout", talos.DefaultTimeout, "time for each node's answer")
 	fs.StringSliceVar(&g.VIPs, "vip", nil, "virtual IP to look at (default those that the nodes have configured)")
 }
 
 // vips parses --vip.
-func (g *globalFlags) vips() ([]netip.Addr, error) {
+func (g *flags) vips() ([]netip.Addr, error) {
 	var list []netip.Addr
 	for _, s := range g.VIPs {
 		addr, err := netip.ParseAddr(strings.TrimSpace(s))

@@ -43,7 +43,7 @@ func (f *Factory) execute(ctx context.Context, root *cobra.Command, args []strin
 	if errors.As(err, &silent) && silent.Err == nil {
 		return code // the command has said all there was to say
 	}
-	if format := wantedFormat(root, f.flags.Output, args); format == report.JSON || format == report.YAML {
+	if format := wantedFormat(f.flags.Output, args); format == report.JSON || format == report.YAML {
 		doc := report.NewError(err.Error(), cli.HintOf(err), int(code))
 		_ = report.Write(f.Streams.Out, format, doc)
 	}
@@ -53,30 +53,17 @@ func (f *Factory) execute(ctx context.Context, root *cobra.Command, args []strin
 
 // wantedFormat is the output format that the command line asks for, also where
 // it could not be parsed to its end.
-func wantedFormat(root *cobra.Command, parsed string, args []string) string {
-	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-	fs.ParseErrorsAllowlist.UnknownFlags = true
-	fs.SetOutput(io.Discard)
-	fs.AddFlag(&pflag.Flag{Name: "help", Shorthand: "h", Value: new(ignored), NoOptDefVal: "true"})
-	format := fs.StringP("output", "o", parsed, "")
-	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) {
-		if fs.Lookup(flag.Name) == nil {
-			fs.AddFlag(&pflag.Flag{Name: flag.Name, Shorthand: flag.Shorthand, Value: new(ignored), NoOptDefVal: flag.NoOptDefVal})
-		}
-	})
+func wantedFormat(parsed string, args []string) string {
 	if i := slices.Index(args, "--"); i >= 0 {
 		args = args[:i] // what follows is another command's
 	}
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	fs.ParseErrorsAllowlist.UnknownFlags = true
+	fs.SetOutput(io.Discard)
+	format := fs.StringP("output", "o", parsed, "")
 	_ = fs.Parse(args) // what it understood is enough
 	return *format
 }
-
-// ignored is a flag whose value does not matter.
-type ignored string
-
-func (i *ignored) Set(string) error { return nil }
-func (i *ignored) String() string   { return "" }
-func (i *ignored) Type() string     { return "string" }
 
 // interrupts tells the first Ctrl-C from the second: the first cancels the
 // context, the second closes abandon. A third ends the process at once.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/commands/labcmd"
+	"github.com/vipctl/vipctl/pkg/report"
 )
 
 func newRootCommand(f *Factory) *cobra.Command {
@@ -36,8 +37,8 @@ machine.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return cli.WithHint(&cli.UsageError{Err: err}, "see %s --help", cmd.CommandPath())
 	})
-	f.flags.bind(root.PersistentFlags())
-	f.completeFlags(root)
+	f.flags.bindOutput(root.PersistentFlags())
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(report.Formats(), cobra.ShellCompDirectiveNoFileComp))
 
 	root.AddGroup(
 		&cobra.Group{ID: groupLook, Title: "Look:"},
@@ -47,10 +48,10 @@ machine.`,
 	root.SetHelpCommandGroupID(groupOther)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
-		newOwnerCommand(f, nil),
-		newEtcdCommand(f, nil),
-		newDoctorCommand(f, nil),
-		newFailoverTestCommand(f, nil),
+		f.onCluster(newOwnerCommand(f, nil)),
+		f.onCluster(newEtcdCommand(f, nil)),
+		f.onCluster(newDoctorCommand(f, nil)),
+		f.onCluster(newFailoverTestCommand(f, nil)),
 		inGroup(groupDrill, labcmd.New(f.Streams)),
 		newCompletionCommand(f),
 		newVersionCommand(f),
@@ -66,6 +67,13 @@ const (
 	groupDrill = "drill"
 	groupOther = "other"
 )
+
+// onCluster gives a command the flags by which a cluster is found.
+func (f *Factory) onCluster(cmd *cobra.Command) *cobra.Command {
+	f.flags.bindCluster(cmd.Flags())
+	f.completeClusterFlags(cmd)
+	return cmd
+}
 
 func inGroup(id string, cmd *cobra.Command) *cobra.Command {
 	cmd.GroupID = id
