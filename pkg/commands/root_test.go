@@ -2,6 +2,8 @@ package commands
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -43,26 +45,50 @@ func TestExamplesNameWhatExists(t *testing.T) {
 	line := regexp.MustCompile(`(?m)^\s*(?:[a-z]+ <\()?(vipctl .*?)\)?$`)
 	walk(newRootCommand(newHarness(t).f), func(cmd *cobra.Command) {
 		for _, m := range line.FindAllStringSubmatch(cmd.Example, -1) {
-			for part := range strings.SplitSeq(m[1], " -- ") {
-				if strings.HasPrefix(part, "vipctl ") {
-					checkExample(t, part)
-				}
-			}
+			checkExample(t, m[1])
 		}
 	})
 }
 
+// The same promise in the documents: in their code blocks.
+func TestDocumentsNameWhatExists(t *testing.T) {
+	line := regexp.MustCompile(`(?m)^(?:\$ )?(?:go run \./cmd/)?(vipctl .*?)(?: +#.*)?$`)
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", "docs/cli.md", "docs/architecture.md", "pkg/lab/README.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := strings.Split(string(text), "```")
+		for i := 1; i < len(blocks); i += 2 {
+			for _, m := range line.FindAllStringSubmatch(blocks[i], -1) {
+				checkExample(t, m[1])
+			}
+		}
+	}
+}
+
+// checkExample checks the commands, flags and arguments of a line; of a line
+// with "--" both sides.
 func checkExample(t *testing.T, line string) {
 	t.Helper()
 	line, _, _ = strings.Cut(line, " >")
 	line, _, _ = strings.Cut(line, " |")
-	args := strings.Fields(line)[1:]
-	cmd, rest, err := newRootCommand(newHarness(t).f).Find(args)
-	if err != nil {
-		t.Errorf("example %q: %v", line, err)
-		return
+	line, inner, _ := strings.Cut(line, " -- ")
+	if strings.HasPrefix(inner, "vipctl ") {
+		checkExample(t, inner)
 	}
-	if err := cmd.ParseFlags(rest); err != nil {
+	args := strings.Fields(line)[1:]
+	if inner != "" {
+		args = append(append(args, "--"), strings.Fields(inner)...)
+	}
+	cmd, rest, err := newRootCommand(newHarness(t).f).Find(args)
+	if err == nil {
+		err = cmd.ParseFlags(rest)
+	}
+	if err == nil {
+		err = cmd.ValidateArgs(cmd.Flags().Args())
+	}
+	if err != nil {
 		t.Errorf("example %q: %v", line, err)
 	}
 }
