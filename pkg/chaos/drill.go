@@ -38,7 +38,8 @@ type Drill struct {
 	Fault  Fault
 
 	// Guard says nil when the cluster may be disturbed now. Commands ask it
-	// before they print the plan; Run asks it again.
+	// before they print the plan; Run asks it twice more, before the baseline and
+	// right before the fault.
 	Guard func(context.Context) error
 	// Whole says nil when the cluster is whole, else what is missing. It is
 	// polled after the fault was taken back; its last error is reported.

@@ -15,6 +15,18 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata")
 
+// agreesOnce is a guard that sees something come up after it agreed.
+func agreesOnce(err error) func(context.Context) error {
+	asked := false
+	return func(context.Context) error {
+		if asked {
+			return err
+		}
+		asked = true
+		return nil
+	}
+}
+
 // Each row is a way out of a drill. Its name is also the name of the journal
 // transcript in testdata.
 func TestDrill(t *testing.T) {
@@ -56,6 +68,9 @@ func TestDrill(t *testing.T) {
 			phase: Refused, result: ResultRefused, err: errNotHere},
 		{name: "the baseline is bad", world: world{badAt: 600 * time.Millisecond},
 			phase: Refused, result: ResultRefused, err: errAny},
+		{name: "the guard refuses after the baseline",
+			drill: func(d *Drill) { d.Guard = agreesOnce(errGuard) },
+			phase: Refused, result: ResultRefused, err: errGuard},
 		{name: "the prober does not keep up", world: world{suspect: true},
 			phase: Refused, result: ResultRefused, err: errAny},
 		{name: "the prober falls silent", world: world{silentFrom: 300 * time.Millisecond},

@@ -48,6 +48,7 @@ func (r *run) prepare(ctx context.Context) error {
 		func() error { return r.enter(Guarded) },
 		func() error { return r.enter(Baseline) },
 		func() error { return r.baseline(ctx) },
+		func() error { return r.Guard(ctx) }, // the baseline took its time: look again right before the fault
 		r.stopDryRun,
 		func() error { return r.note(KindInjecting, r.Fault.Name()) },
 	}
