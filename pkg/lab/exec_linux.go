@@ -96,9 +96,9 @@ func lookPath(name, dir, path string) (string, error) {
 	return "", fmt.Errorf("%s: %w", name, exec.ErrNotFound)
 }
 
-// visible returns the directory where it can be seen in the lab, and else the root.
+// visible returns the directory where it can be entered in the lab, and else the root.
 func visible(dir string) string {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() && unix.Access(dir, unix.X_OK) == nil {
 		return dir
 	}
 	return "/"

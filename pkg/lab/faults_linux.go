@@ -97,25 +97,46 @@ func (f *faults) apply(ctx context.Context, fault Fault, m *machine, a ActiveFau
 
 // part drops the frames between a node and others, both ways, or heals that.
 func (f *faults) part(a ActiveFault, on bool) error {
-	others := slices.DeleteFunc(f.hosts(), func(h string) bool { return h == a.Node })
-	if list := a.Args[FlagFrom]; list != "" {
-		chosen := strings.Split(list, ",")
-		for _, h := range chosen {
-			if !slices.Contains(others, h) {
-				return withHint(fmt.Errorf("there is no other host %q", h), "hosts are %s", strings.Join(others, ", "))
-			}
-		}
-		others = chosen
-	}
-	change := f.sw.Part
-	if !on {
-		change = f.sw.Heal
+	hosts := f.hosts()
+	others, err := partedFrom(a, hosts)
+	if err != nil {
+		return err
 	}
 	for _, h := range others {
-		change(a.Node, h)
-		change(h, a.Node)
+		switch {
+		case on:
+			f.sw.Part(a.Node, h)
+			f.sw.Part(h, a.Node)
+		case !keptApart(f.list(), hosts, a.Node, h):
+			f.sw.Heal(a.Node, h)
+			f.sw.Heal(h, a.Node)
+		}
 	}
 	return nil
+}
+
+// partedFrom returns the hosts that a partition parts its node from.
+func partedFrom(a ActiveFault, hosts []string) ([]string, error) {
+	others := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return h == a.Node })
+	list := a.Args[FlagFrom]
+	if list == "" {
+		return others, nil
+	}
+	chosen := strings.Split(list, ",")
+	for _, h := range chosen {
+		if !slices.Contains(others, h) {
+			return nil, withHint(fmt.Errorf("there is no other host %q", h), "hosts are %s", strings.Join(others, ", "))
+		}
+	}
+	return chosen, nil
+}
+
+// keptApart says whether a partition of the other host, too, parts it from the node.
+func keptApart(active []ActiveFault, hosts []string, node, other string) bool {
+	return slices.ContainsFunc(active, func(a ActiveFault) bool {
+		from, err := partedFrom(a, hosts)
+		return a.Fault == "partition" && a.Node == other && err == nil && slices.Contains(from, node)
+	})
 }
 
 // hosts are the names of all that may be parted: the nodes and the workstation.

@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 			os.Exit(RunProcess(os.Args[2], os.Args[3:]))
 		case "test-bound":
 			os.Exit(runBound(os.Args[2]))
+		case "test-starting":
+			os.Exit(runStarting(os.Args[2]))
+		case "test-client":
+			os.Exit(runClient(os.Args[2]))
 		case "test-redfish":
 			os.Exit(runRedfish(os.Args[2], os.Args[3]))
 		}
@@ -48,6 +52,14 @@ func runBound(name string) int {
 	}
 	fmt.Println("up")
 	select {}
+}
+
+// runStarting starts a lab that is to stay, and says so at its first line of
+// progress, when it is not whole yet.
+func runStarting(name string) int {
+	_, err := Up(context.Background(), testSpec(name), Options{Progress: func(string) { fmt.Println("starting"); select {} }})
+	fmt.Println(err)
+	return 1
 }
 
 // runRedfish resets a machine with a real Redfish client.
@@ -496,6 +508,55 @@ func TestNothingIsLeft(t *testing.T) {
 				t.Errorf("mounts, files and links before:\n%s\nand after:\n%s", before, after)
 			}
 		})
+	}
+}
+
+func TestClientKilledWhileTheLabComesUp(t *testing.T) {
+	need(t)
+	name := testName(t)
+	client := exec.Command("/proc/self/exe", "test-starting", name)
+	out, err := client.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Process.Kill(); _ = client.Wait() }()
+	line := make([]byte, 200)
+	if n, err := out.Read(line); err != nil || string(line[:n]) != "starting\n" {
+		t.Fatalf("the client said %q, %v; want starting", line[:n], err)
+	}
+	pid, err := supervisorPID(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := tracesOf(pid)
+	if err := client.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no process is in the lab's namespaces", func() bool { return len(tr.left()) == 0 })
+}
+
+func TestFrozenMachineTakesNoOrders(t *testing.T) {
+	l := start(t)
+	if err := l.Inject(t.Context(), FaultRequest{Fault: "freeze", Node: "cp-2"}); err != nil {
+		t.Fatal(err)
+	}
+	asked := time.Now()
+	err := l.Inject(t.Context(), FaultRequest{Fault: "apiserver-kill", Node: "cp-2"})
+	if err == nil || !strings.Contains(err.Error(), "cp-2 is frozen") || time.Since(asked) > 5*time.Second {
+		t.Errorf("Inject(apiserver-kill) on a frozen node = %v after %v; want at once that it is frozen", err, time.Since(asked))
+	}
+	if err := l.Undo(t.Context(), FaultRequest{Fault: "freeze"}); err != nil {
+		t.Fatal(err)
+	}
+	// Orders are obeyed one after the other: after this one, none is left over.
+	if err := l.Inject(t.Context(), FaultRequest{Fault: "api-hang", Node: "cp-2"}); err != nil {
+		t.Fatal(err)
+	}
+	if at := last(events(t, l), "cp-2", truth.ProcessKilled); at != 0 {
+		t.Errorf("a process of cp-2 was killed at %v; want an order refused not to be obeyed later", at)
 	}
 }
 

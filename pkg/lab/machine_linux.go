@@ -65,6 +65,7 @@ type boot struct {
 	cmd    *exec.Cmd
 	port   *l2.Port
 	orders *orders
+	frozen bool // guarded by machine.mu
 }
 
 // newMachine writes the node's configuration below dir and returns its machine, off.
@@ -250,10 +251,13 @@ const orderTime = 10 * time.Second
 // order gives an order to the machine, which must be on.
 func (m *machine) order(ctx context.Context, o node.Order) error {
 	m.mu.Lock()
-	run := m.run
+	run, frozen := m.run, m.run != nil && m.run.frozen
 	m.mu.Unlock()
-	if run == nil {
+	switch {
+	case run == nil:
 		return fmt.Errorf("%s is off", m.place.Name)
+	case frozen: // it would obey once it thaws, when nobody expects it
+		return withHint(fmt.Errorf("%s is frozen", m.place.Name), "`vipctl lab fault undo freeze %s` thaws it", m.place.Name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, orderTime)
 	defer cancel()
@@ -272,7 +276,12 @@ func (m *machine) freeze() error {
 		return fmt.Errorf("%s is off", m.place.Name)
 	}
 	m.silence("freeze")
-	return signalMachine(m.run.cmd.Process.Pid, unix.SIGSTOP, stopped)
+	m.run.frozen = true
+	err := signalMachine(m.run.cmd.Process.Pid, unix.SIGSTOP, stopped)
+	if err != nil {
+		err = errors.Join(err, m.melt())
+	}
+	return err
 }
 
 // thaw lets the processes go on, then the port pass frames again.
@@ -282,9 +291,15 @@ func (m *machine) thaw() error {
 	if m.run == nil {
 		return fmt.Errorf("%s is off", m.place.Name)
 	}
+	return m.melt()
+}
+
+// melt undoes freeze. The caller holds mu, and the machine is on.
+func (m *machine) melt() error {
 	if err := signalMachine(m.run.cmd.Process.Pid, unix.SIGCONT, running); err != nil {
 		return err
 	}
+	m.run.frozen = false
 	m.run.port.Restore()
 	m.record(truth.LinkRestored, "freeze")
 	return nil

@@ -47,9 +47,11 @@ var errMachineGone = errors.New("the machine is gone")
 // give sends an order and waits for its reply.
 func (o *orders) give(ctx context.Context, order node.Order) error {
 	reply := make(chan node.Reply, 1)
-	if err := o.send(order, reply); err != nil {
+	id, err := o.send(order, reply)
+	if err != nil {
 		return err
 	}
+	defer o.forget(id)
 	select {
 	case r, ok := <-reply:
 		switch {
@@ -65,24 +67,32 @@ func (o *orders) give(ctx context.Context, order node.Order) error {
 	}
 }
 
-func (o *orders) send(order node.Order, reply chan node.Reply) error {
+// send writes the order and returns its ID.
+func (o *orders) send(order node.Order, reply chan node.Reply) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		return errMachineGone
+		return 0, errMachineGone
 	}
 	o.next++
 	order.ID = o.next
 	line, err := json.Marshal(order)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	o.waiting[order.ID] = reply
 	if _, err := o.socket.Write(append(line, '\n')); err != nil {
 		delete(o.waiting, order.ID)
-		return errMachineGone
+		return 0, errMachineGone
 	}
-	return nil
+	return order.ID, nil
+}
+
+// forget stops to wait for the reply of an order.
+func (o *orders) forget(id int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.waiting, id)
 }
 
 func (o *orders) read() {

@@ -173,3 +173,26 @@ func TestLookPath(t *testing.T) {
 		}
 	}
 }
+
+func TestHealLeavesWhatAnotherPartitionKeepsApart(t *testing.T) {
+	hosts := []string{"cp-1", "cp-2", "cp-3", workstationName}
+	all := ActiveFault{Fault: "partition", Node: "cp-2"}
+	some := ActiveFault{Fault: "partition", Node: "cp-2", Args: map[string]string{FlagFrom: "cp-3"}}
+	for name, row := range map[string]struct {
+		active []ActiveFault
+		other  string
+		want   bool
+	}{
+		"no other partition":               {nil, "cp-2", false},
+		"the other is parted from all":     {[]ActiveFault{all}, "cp-2", true},
+		"the other is parted from another": {[]ActiveFault{some}, "cp-2", false},
+		"a third host is parted":           {[]ActiveFault{all}, "cp-3", false},
+		"the other is frozen, not parted":  {[]ActiveFault{{Fault: "freeze", Node: "cp-2"}}, "cp-2", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := keptApart(row.active, hosts, "cp-1", row.other); got != row.want {
+				t.Errorf("keptApart(%v, cp-1, %s) = %v; want %v", row.active, row.other, got, row.want)
+			}
+		})
+	}
+}

@@ -101,14 +101,22 @@ var (
 	versionPattern = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 )
 
+// checkName returns a SpecError where name cannot be a lab's.
+func checkName(name string) error {
+	if namePattern.MatchString(name) {
+		return nil
+	}
+	return &SpecError{Field: "name", Msg: fmt.Sprintf("%q is not a lab name: up to 32 lower-case letters, digits and dashes", name)}
+}
+
 // Validate returns everything that is wrong with the Spec, as SpecErrors.
 func (s Spec) Validate() error {
 	var errs []error
 	wrong := func(field, format string, args ...any) {
 		errs = append(errs, &SpecError{Field: field, Msg: fmt.Sprintf(format, args...)})
 	}
-	if !namePattern.MatchString(s.Name) {
-		wrong("name", "%q is not a lab name: up to 32 lower-case letters, digits and dashes", s.Name)
+	if err := checkName(s.Name); err != nil {
+		errs = append(errs, err)
 	}
 	if !slices.Contains([]int{1, 3, 5}, s.ControlPlanes) {
 		wrong("control-planes", "%d control planes make no good quorum; have 1, 3 or 5", s.ControlPlanes)

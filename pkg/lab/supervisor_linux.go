@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -56,12 +55,11 @@ func supervise(arg string) error {
 	if err != nil {
 		return err
 	}
-	if ch.Bound {
-		go func() {
-			defer end()
-			_, _ = io.Copy(io.Discard, os.NewFile(lifelineFD, "lifeline"))
-		}()
-	}
+	go func() {
+		if !released(os.NewFile(lifelineFD, "lifeline")) {
+			end()
+		}
+	}()
 	s := &supervisor{spec: ch.Spec, files: files{dir}, ctx: ctx, end: end, log: &truth.Log{}, reaper: newReaper()}
 	if err := s.build(); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -35,15 +36,14 @@ const (
 
 // charter is what the supervisor is told.
 type charter struct {
-	Spec  Spec `json:"spec"`
-	Bound bool `json:"bound"`
+	Spec Spec `json:"spec"`
 	// Keep are paths that the lab's own files must not hide.
 	Keep []string `json:"keep"`
 }
 
 // newCharter keeps in sight the directory and the binary of this process.
-func newCharter(spec Spec, bound bool) (string, error) {
-	ch := charter{Spec: spec, Bound: bound}
+func newCharter(spec Spec) (string, error) {
+	ch := charter{Spec: spec}
 	if dir, err := os.Getwd(); err == nil {
 		ch.Keep = append(ch.Keep, dir)
 	}
@@ -77,7 +77,7 @@ func Up(ctx context.Context, spec Spec, opts Options) (*Lab, error) {
 		return nil, err
 	}
 	since := truth.Now()
-	sup, err := launch(spec, opts.Bound)
+	sup, err := launch(spec)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +89,10 @@ func Up(ctx context.Context, spec Spec, opts Options) (*Lab, error) {
 			err = sup.reason()
 		}
 		return nil, err
+	}
+	if !opts.Bound && sup.release() != nil {
+		sup.end()
+		return nil, sup.reason()
 	}
 	return l, nil
 }
@@ -148,14 +152,16 @@ var errReady = errors.New("ready")
 type launched struct {
 	cmd    *exec.Cmd
 	stderr *os.File // a file without a name
-	// lifeline is the write end of a pipe; the supervisor of a bound lab ends
-	// when it is closed. Not an os.File, which the garbage collector would close.
+	// lifeline is the write end of a pipe; the supervisor ends when it is
+	// closed, unless it was released before. Not an os.File, which the garbage
+	// collector would close.
 	lifeline int
+	gone     chan struct{} // closed when the supervisor is gone, and so all of the lab
 }
 
 // launch starts the supervisor in namespaces of its own. The listener is made
 // here, in the network namespace of those who will look for it.
-func launch(spec Spec, bound bool) (*launched, error) {
+func launch(spec Spec) (*launched, error) {
 	listener, err := listenSocket(spec.Name)
 	if err != nil {
 		return nil, err
@@ -176,7 +182,7 @@ func launch(spec Spec, bound bool) (*launched, error) {
 	}
 	far, near := os.NewFile(uintptr(pipe[0]), "lifeline"), pipe[1]
 	defer func() { _ = far.Close() }()
-	arg, err := newCharter(spec, bound)
+	arg, err := newCharter(spec)
 	if err != nil {
 		return nil, err
 	}
@@ -191,8 +197,9 @@ func launch(spec Spec, bound bool) (*launched, error) {
 		return nil, explain(fmt.Errorf("making the lab's namespaces: %w", err), sysctl)
 	}
 	// Reap it, so that a killed supervisor is no zombie of a long-lived caller.
-	go func() { _ = cmd.Wait() }()
-	return &launched{cmd: cmd, stderr: stderr, lifeline: near}, nil
+	sup := &launched{cmd: cmd, stderr: stderr, lifeline: near, gone: make(chan struct{})}
+	go func() { defer close(sup.gone); _ = cmd.Wait() }()
+	return sup, nil
 }
 
 // namespaces are those of the supervisor, in a session of its own, which the
@@ -220,10 +227,24 @@ func memfile(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// end kills the supervisor, and with it the lab.
+// release lets the lab outlive this process.
+func (s *launched) release() error {
+	_, err := unix.Write(s.lifeline, []byte{1})
+	return err
+}
+
+// released waits for the word that the lab may outlive who started it, and
+// returns false when he is gone without it.
+func released(lifeline io.Reader) bool {
+	n, _ := lifeline.Read(make([]byte, 1))
+	return n == 1
+}
+
+// end kills the supervisor, and with it the lab, and waits until they are gone.
 func (s *launched) end() {
 	_ = s.cmd.Process.Kill()
 	_ = unix.Close(s.lifeline)
+	<-s.gone
 }
 
 // reason tells from the supervisor's last words why it ended.

@@ -108,6 +108,9 @@ type conn struct {
 var errNoLab = errors.New("there is no such lab")
 
 func dial(name string) (*conn, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socketPrefix() + name, Net: "unix"})
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return nil, withHint(fmt.Errorf("no lab called %s is running: %w", name, errNoLab),

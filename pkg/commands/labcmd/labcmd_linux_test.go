@@ -2,6 +2,7 @@ package labcmd
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -93,5 +94,16 @@ cp-2  10.5.0.3  10.5.0.103  off    -    -          power-off
 `
 	if err != nil || out.String() != want {
 		t.Errorf("writeStatus = %v\n%s\nwant\n%s", err, out.String(), want)
+	}
+}
+
+func TestWorkingDirectoryThatIsGone(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := workingDirectory(); got != "/" {
+		t.Errorf("workingDirectory() in a directory that was removed = %q; want /", got)
 	}
 }

@@ -75,17 +75,23 @@ func interrupted(ctx context.Context, err error) error {
 // caught are the signals that a command in the lab would get from its terminal.
 var caught = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 
-// exec runs the command and gives its exit code as an error.
-func (s *session) exec(ctx context.Context, l *lab.Lab, args []string) error {
+// workingDirectory is where this process is, and the root where that cannot be
+// known: the directory was removed, or this user may not look into it.
+func workingDirectory() string {
 	dir, err := os.Getwd()
 	if err != nil {
-		return fmt.Errorf("looking for the current directory: %w", err)
+		return "/"
 	}
+	return dir
+}
+
+// exec runs the command and gives its exit code as an error.
+func (s *session) exec(ctx context.Context, l *lab.Lab, args []string) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, caught...)
 	defer signal.Stop(signals)
 	code, err := l.Exec(ctx, lab.Command{
-		Args: args, Env: os.Environ(), Dir: dir,
+		Args: args, Env: os.Environ(), Dir: workingDirectory(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals,
 	})
 	if err != nil {

@@ -4,7 +4,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -18,7 +20,6 @@ import (
 	"github.com/vipctl/vipctl/pkg/lab/apiserver"
 	"github.com/vipctl/vipctl/pkg/lab/etcd"
 	"github.com/vipctl/vipctl/pkg/lab/operator"
-	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
 // path returns a path on the machine's disk.
@@ -67,32 +68,36 @@ func (m *machine) operatorConfig(s *secretFiles, vip netip.Addr) operator.Config
 		VIP: vip, Link: m.cfg.Link, Hostname: m.cfg.Name, TTL: m.cfg.LeaseTTL,
 		Client: func(context.Context) (*clientv3.Client, error) { return etcd.Client(s.etcd) },
 		Gate:   &gate{state: m.state, finalizer: "vip/" + m.cfg.Link},
-		Truth:  &carrier{m: m, next: m.truth},
+		Truth:  m.truth,
+		Kernel: &carrier{Kernel: operator.NewKernel(m.cfg.Link), m: m},
 		Log:    slog.New(slog.NewTextHandler(m.log.Writer(), nil)),
 	}
 }
 
-// carrier passes an operator's true instants on, and keeps the address specs
-// that Talos's operator makes its address of: from the address on the link on,
-// until it is off.
+// carrier is the kernel under a VIP operator, and keeps the address specs that
+// Talos's operator makes its address of: from the address on the link on, who
+// ever put it there, until it is off.
 type carrier struct {
-	m    *machine
-	next truth.Recorder
+	operator.Kernel
+	m *machine
 }
 
-// Record passes the event on.
-func (c *carrier) Record(e truth.Event) {
-	c.next.Record(e)
-	prefix, err := netip.ParsePrefix(e.Detail)
-	if err != nil {
-		return // about something else
-	}
-	switch e.Kind {
-	case truth.AddressAdded:
+// AddAddress publishes the specs of an address that was there already, too.
+func (c *carrier) AddAddress(prefix netip.Prefix) error {
+	err := c.Kernel.AddAddress(prefix)
+	if err == nil || errors.Is(err, fs.ErrExist) {
 		c.m.publishAddressSpec(prefix, network.ConfigOperator)
-	case truth.AddressRemoved:
+	}
+	return err
+}
+
+// RemoveAddress removes the specs with the address.
+func (c *carrier) RemoveAddress(prefix netip.Prefix) error {
+	err := c.Kernel.RemoveAddress(prefix)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		c.m.dropAddressSpec(prefix, network.ConfigOperator)
 	}
+	return err
 }
 
 // etcdClient is the machine's own client of its member, for as long as the

@@ -81,7 +81,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("lease TTL %v is not a number of whole seconds", c.TTL)
 	}
 	if c.Kernel == nil {
-		c.Kernel = newKernel(c.Link)
+		c.Kernel = NewKernel(c.Link)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

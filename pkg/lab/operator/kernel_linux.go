@@ -21,7 +21,10 @@ type kernel struct {
 	index int // of the link when the address was added
 }
 
-func newKernel(link string) Kernel { return &kernel{link: link} }
+// NewKernel returns the Kernel of this process's network namespace for the
+// link of that name, which is looked up at each AddAddress. It is not safe for
+// concurrent use.
+func NewKernel(link string) Kernel { return &kernel{link: link} }
 
 // AddAddress looks the link up first, for links come and go.
 func (k *kernel) AddAddress(prefix netip.Prefix) error {

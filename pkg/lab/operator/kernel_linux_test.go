@@ -73,7 +73,7 @@ func testKernel(t *testing.T) {
 	}
 	defer func() { _ = conn.Close() }()
 
-	k := newKernel("eth0")
+	k := NewKernel("eth0")
 	for _, vip := range []string{"10.5.0.50", "fd00::50"} {
 		addAndRemove(t, k, veth, netip.MustParseAddr(vip))
 	}
@@ -81,7 +81,7 @@ func testKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFrame(t, conn, veth)
-	if err := newKernel("none").AddAddress(netip.MustParsePrefix("10.5.0.50/32")); err == nil {
+	if err := NewKernel("none").AddAddress(netip.MustParsePrefix("10.5.0.50/32")); err == nil {
 		t.Error("AddAddress on a missing link = nil; want an error")
 	}
 }
