@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -73,13 +72,9 @@ func newMachine(p place, cfg node.Config, dir string, bootTime time.Duration, s 
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the disk of %s: %w", p.Name, err)
 	}
-	data, err := json.MarshalIndent(cfg, "", "  ")
-	if err != nil {
-		return nil, err
-	}
 	path := filepath.Join(dir, "config.json")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return nil, fmt.Errorf("writing the configuration of %s: %w", p.Name, err)
+	if err := process.WriteConfig(process.Machine, path, cfg); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
 	c, err := newConsole(filepath.Join(dir, "console.log"))
 	if err != nil {

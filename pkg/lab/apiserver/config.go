@@ -7,10 +7,8 @@
 package apiserver
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
 
 	"github.com/vipctl/vipctl/pkg/lab/etcd"
@@ -40,26 +38,7 @@ type Config struct {
 // Command writes cfg to configPath and returns the command, not yet started,
 // that runs the API server as a child. The caller sets ExtraFiles.
 func Command(cfg Config, configPath string) (*exec.Cmd, error) {
-	data, err := json.Marshal(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("encode apiserver configuration: %w", err)
-	}
-	if err := os.WriteFile(configPath, data, 0o600); err != nil {
-		return nil, err
-	}
-	return process.Self(process.APIServer, configPath), nil
-}
-
-func readConfig(path string) (Config, error) {
-	var cfg Config
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return cfg, err
-	}
-	if err := json.Unmarshal(data, &cfg); err != nil {
-		return cfg, fmt.Errorf("apiserver configuration %s: %w", path, err)
-	}
-	return cfg, nil
+	return process.Configured(process.APIServer, configPath, cfg)
 }
 
 func (c Config) listen() string {

@@ -28,7 +28,7 @@ const stopTimeout = 500 * time.Millisecond
 // Main is the child process of Command. It returns the exit code: 0 after a
 // graceful stop by SIGTERM.
 func Main(configPath string) int {
-	cfg, err := readConfig(configPath)
+	cfg, err := process.ReadConfig[Config](process.APIServer, configPath)
 	if err != nil {
 		return fail(err)
 	}

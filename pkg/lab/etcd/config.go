@@ -6,11 +6,8 @@
 package etcd
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/netip"
 	"net/url"
-	"os"
 	"os/exec"
 	"strings"
 
@@ -49,26 +46,7 @@ type Peer struct {
 // Command writes cfg to configPath and returns the command, not yet started,
 // that runs the member as a child. The caller sets ExtraFiles.
 func Command(cfg Config, configPath string) (*exec.Cmd, error) {
-	data, err := json.Marshal(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("encode etcd configuration: %w", err)
-	}
-	if err := os.WriteFile(configPath, data, 0o600); err != nil {
-		return nil, err
-	}
-	return process.Self(process.Etcd, configPath), nil
-}
-
-func readConfig(path string) (Config, error) {
-	var cfg Config
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return cfg, err
-	}
-	if err := json.Unmarshal(data, &cfg); err != nil {
-		return cfg, fmt.Errorf("etcd configuration %s: %w", path, err)
-	}
-	return cfg, nil
+	return process.Configured(process.Etcd, configPath, cfg)
 }
 
 // clientURL is where the member tells clients to ask.

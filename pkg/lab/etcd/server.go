@@ -29,7 +29,7 @@ const segmentBytes = 4 << 20
 // graceful stop by SIGTERM. It records truth.EtcdReady once the member answers
 // linearizable reads, that is when a quorum is there.
 func Main(configPath string) int {
-	cfg, err := readConfig(configPath)
+	cfg, err := process.ReadConfig[Config](process.Etcd, configPath)
 	if err != nil {
 		return fail(err)
 	}

@@ -5,7 +5,6 @@ package node
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"log"
 	"net/netip"
@@ -41,7 +40,7 @@ func Main(configPath string) int {
 // powerOn is the machine from its start to its end.
 func powerOn(configPath string, logger *log.Logger) (int, error) {
 	ignoreStray()
-	cfg, err := readConfig(configPath)
+	cfg, err := process.ReadConfig[Config](process.Machine, configPath)
 	if err != nil {
 		return 1, err
 	}
@@ -107,18 +106,6 @@ func (m *machine) operate(ctl *control, truthLog *os.File) (int, error) {
 		}
 	}()
 	return m.run(ctx), nil
-}
-
-func readConfig(path string) (Config, error) {
-	var cfg Config
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return cfg, err
-	}
-	if err := json.Unmarshal(data, &cfg); err != nil {
-		return cfg, fmt.Errorf("machine configuration %s: %w", path, err)
-	}
-	return cfg, nil
 }
 
 // ignoreStray lets signals pass that are not meant for a machine: a terminal's
