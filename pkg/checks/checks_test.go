@@ -40,18 +40,18 @@ var rows = map[string][]row{
 		{"one is not ready", healthy(3, node(2, func(n *cluster.Node) {
 			n.Stage = cluster.Got(cluster.Stage{Stage: "running", Unmet: []string{"nodeReady: no"}})
 		})), Fail, "cp-2 is not ready: nodeReady: no"},
-		{"one is down", healthy(3, down(2)), Unknown, "cp-2: stage not known"},
+		{"one is down", healthy(3, down(2)), Unknown, "cp-2 does not answer"},
 	},
 	"versions-alike": {
 		{"alike", healthy(3), Pass, "3 nodes run v1.13.9"},
 		{"in the middle of an upgrade", healthy(3, node(3, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Tag: "v1.13.8"}) })), Warn, "cp-3 runs v1.13.8"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3: version not known"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
 	},
 	"hostnames-differ": {
 		{"they do", healthy(3), Pass, "3 different"},
 		{"two are alike", healthy(3, node(3, func(n *cluster.Node) { n.Hostname = cluster.Got("cp-1") })), Fail, "192.0.2.1 and 192.0.2.3 are both called cp-1"},
 		{"one has none", healthy(3, node(3, func(n *cluster.Node) { n.Hostname = cluster.Got("") })), Fail, "192.0.2.3 has no host name"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3: host name not known"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
 	},
 	"endpoint-not-vip": {
 		{"the nodes' addresses", healthy(3), Pass, "endpoints: 3, none of them the VIP"},
@@ -73,8 +73,8 @@ var rows = map[string][]row{
 		{"on none", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }, everywhere(3, func(i int) change {
 			return node(i, func(n *cluster.Node) { n.VIPs = cluster.Got([]netip.Addr{}) })
 		})), Fail, "no VIP is configured on any of 3 nodes"},
-		{"on none of those that answer", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }, down(3)), Unknown, "cp-3: configured VIPs not known"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3: configured VIPs not known"},
+		{"on none of those that answer", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }, down(3)), Unknown, "cp-3 does not answer"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
 		{"no rights", healthy(3, forbidden(3)), Skip, "PermissionDenied"},
 	},
 	"vip-segment": {
@@ -84,14 +84,14 @@ var rows = map[string][]row{
 		{"the VIP on another link", healthy(3, onlyCarries(1, "192.0.2.50/32", "eth1"), carries(1, "192.0.2.1/24", "eth0")), Fail, "cp-1 has 192.0.2.50 on eth1, and its subnet 192.0.2.0/24 on eth0"},
 		{"only the VIP itself lies in its subnet", healthy(3, onlyCarries(1, "192.0.2.50/24", "eth0")), Fail, "cp-1 has no address"},
 		{"a cloud moves it", healthy(1, node(1, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Platform: "hcloud"}) })), Skip, "the cloud moves the VIP"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3: addresses not known"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
 	},
 	"vip-link-up": {
 		{"up", healthy(3), Pass, "192.0.2.50"},
 		{"unknown counts as up", healthy(3, link(2, "unknown")), Pass, "192.0.2.50"},
 		{"down on a candidate", healthy(3, link(2, "down")), Fail, "cp-2: link eth0 is down"},
 		{"no link for it", healthy(3, onlyCarries(3, "198.51.100.3/24", "eth0")), Unknown, "which link"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3: addresses not known"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
 	},
 	"vip-one-owner": {
 		{"one", healthy(3), Pass, "192.0.2.50 is owned by cp-1"},
@@ -140,7 +140,7 @@ var rows = map[string][]row{
 		{"the order does not matter", healthy(3, listed(3, func(l []cluster.Member) []cluster.Member {
 			return []cluster.Member{l[2], l[0], l[1]}
 		})), Pass, "3 members"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3: members of etcd not known"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
 	},
 	"etcd-voters-healthy": {
 		{"all are", healthy(3), Pass, "3 voters are healthy"},
@@ -163,7 +163,7 @@ var rows = map[string][]row{
 		{"two", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "a3" })), Fail, "cp-3 follows a3"},
 		{"two terms", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Term = 4 })), Fail, "in term 4"},
 		{"none", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "" })), Fail, "cp-3 knows of no leader"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3: etcd's status not known"},
+		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
 	},
 	"etcd-no-learner-or-alarm": {
 		{"neither", healthy(3), Pass, "neither"},
@@ -195,7 +195,7 @@ var rows = map[string][]row{
 			l[1].PeerURLs = []string{"https://192.0.2.50:2380"}
 			return l
 		})), Fail, "member cp-2 has the URL https://192.0.2.50:2380"},
-		{"one is down", healthy(3, down(2)), Unknown, "cp-2: what etcd advertises not known"},
+		{"one is down", healthy(3, down(2)), Unknown, "cp-2 does not answer"},
 	},
 }
 

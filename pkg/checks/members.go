@@ -17,7 +17,7 @@ func membersAgree(s *cluster.Snapshot) Finding {
 		list, ok := n.Members.Get()
 		switch {
 		case !ok:
-			miss(&t, n.Name, "members of etcd", n.Members)
+			missOf(&t, n, "members of etcd", n.Members)
 		case len(list) == 0:
 			t.say(Fail, "%s lists no members", n.Name)
 		case first == nil:
@@ -95,7 +95,7 @@ func oneLeader(s *cluster.Snapshot) Finding {
 		said, ok := n.Etcd.Get()
 		switch {
 		case !ok:
-			miss(&t, n.Name, "etcd's status", n.Etcd)
+			missOf(&t, n, "etcd's status", n.Etcd)
 		case said.Leader == "":
 			t.say(Fail, "%s knows of no leader", n.Name)
 		case first == nil:
@@ -141,7 +141,7 @@ func noLearnerOrAlarm(s *cluster.Snapshot) Finding {
 	case len(members(s)) == 0:
 		t.say(Unknown, "the members of etcd are not known")
 	case asked < 0:
-		miss(&t, s.Nodes[0].Name, "alarms of etcd", s.Nodes[0].Alarms)
+		missOf(&t, &s.Nodes[0], "alarms of etcd", s.Nodes[0].Alarms)
 	default:
 		t.pass()
 	}
@@ -157,7 +157,7 @@ func etcdNotOnVIP(s *cluster.Snapshot) Finding {
 				advertised, ok := n.Advertise.Get()
 				switch {
 				case !ok:
-					miss(t, n.Name, "what etcd advertises", n.Advertise)
+					missOf(t, n, "what etcd advertises", n.Advertise)
 				case slices.Contains(advertised, v.Addr):
 					t.say(Fail, "etcd on %s advertises %s", n.Name, v.Addr)
 				default:

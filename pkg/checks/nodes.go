@@ -38,7 +38,7 @@ func nodesReady(s *cluster.Snapshot) Finding {
 		stage, ok := n.Stage.Get()
 		switch {
 		case !ok:
-			miss(&t, n.Name, "stage", n.Stage)
+			missOf(&t, n, "stage", n.Stage)
 		case stage.Stage != "running":
 			t.say(Fail, "%s is %s", n.Name, stage.Stage)
 		case !stage.Ready && len(stage.Unmet) > 0:
@@ -61,7 +61,7 @@ func versionsAlike(s *cluster.Snapshot) Finding {
 		v, ok := n.Version.Get()
 		switch {
 		case !ok:
-			miss(&t, n.Name, "version", n.Version)
+			missOf(&t, n, "version", n.Version)
 		case first == nil:
 			first = n
 			t.pass()
@@ -87,7 +87,7 @@ func hostnamesDiffer(s *cluster.Snapshot) Finding {
 		other, taken := bearer[name]
 		switch {
 		case !ok:
-			miss(&t, n.Name, "host name", n.Hostname)
+			missOf(&t, n, "host name", n.Hostname)
 		case name == "":
 			t.say(Fail, "%s has no host name and will not campaign for a VIP", n.Addr)
 		case taken:

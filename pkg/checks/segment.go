@@ -42,7 +42,7 @@ func vipSegment(s *cluster.Snapshot) Finding {
 // has one; it returns that.
 func judgeSegment(t *tally, n *cluster.Node, addr netip.Addr, first netip.Prefix) netip.Prefix {
 	if !n.Addresses.Known() {
-		miss(t, n.Name, "addresses", n.Addresses)
+		missOf(t, n, "addresses", n.Addresses)
 		return first
 	}
 	segment, link := segmentOf(n, addr)
@@ -84,12 +84,12 @@ func vipLinkUp(s *cluster.Snapshot) Finding {
 // (RequireUp, v1.13).
 func judgeLink(t *tally, n *cluster.Node, addr netip.Addr) {
 	if !n.Addresses.Known() {
-		miss(t, n.Name, "addresses", n.Addresses)
+		missOf(t, n, "addresses", n.Addresses)
 		return
 	}
 	links, ok := n.Links.Get()
 	if !ok {
-		miss(t, n.Name, "links", n.Links)
+		missOf(t, n, "links", n.Links)
 		return
 	}
 	_, name := segmentOf(n, addr)

@@ -30,6 +30,16 @@ func miss[T any](t *tally, who, what string, fact cluster.Seen[T]) {
 	t.say(status, "%s: %s not known: %s", who, what, fact.Err())
 }
 
+// missOf is miss for a fact of a node. Where the node said nothing at all, that
+// is the news; nodes-answer says why.
+func missOf[T any](t *tally, n *cluster.Node, what string, fact cluster.Seen[T]) {
+	if fact.Err() != "" && fact.Err() == n.Reachable.Err() {
+		t.say(Unknown, "%s does not answer", n.Name)
+		return
+	}
+	miss(t, n.Name, what, fact)
+}
+
 // denied says that the reason is a lack of rights: gRPC's code
 // PermissionDenied (7) or HTTP's Forbidden, as their texts have it.
 func denied(reason string) bool {

@@ -16,7 +16,7 @@ func vipConfiguredAlike(s *cluster.Snapshot) Finding {
 		n := &s.Nodes[i]
 		configured, ok := n.VIPs.Get()
 		if !ok {
-			miss(&t, n.Name, "configured VIPs", n.VIPs)
+			missOf(&t, n, "configured VIPs", n.VIPs)
 			continue
 		}
 		missing := slices.DeleteFunc(addrs(s.VIPs), func(a netip.Addr) bool { return slices.Contains(configured, a) })

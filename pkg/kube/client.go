@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -74,7 +75,7 @@ func (c *Client) Look(ctx context.Context, at netip.AddrPort) cluster.APIServer 
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		seen.Error = fmt.Sprintf("no answer from %s after %s", at, time.Since(begun).Round(100*time.Millisecond))
+		seen.Error = fmt.Sprintf("no answer from %s within %s s", at, strconv.FormatFloat(time.Since(begun).Round(100*time.Millisecond).Seconds(), 'f', -1, 64))
 	default:
 		seen.Error = plain(err)
 	}

@@ -112,8 +112,13 @@ func (e *EtcdReport) Grids(wide bool) []Grid {
 		{"voters", fmt.Sprintf("%d, of which %d healthy", e.Voters, e.Healthy)},
 		{"quorum", strconv.Itoa(e.Quorum)},
 		{"may be lost now", strconv.Itoa(e.Tolerance)},
-		{"leader", e.Leader},
+		{"leader", orElse(e.Leader, "not known")},
 	}}
+	if e.Voters == 0 { // nobody listed the members
+		for i := range 3 {
+			head.Rows[1+i][1] = "not known"
+		}
+	}
 	for _, r := range e.Reasons {
 		head.Rows = append(head.Rows, []string{"reason", r})
 	}
@@ -124,7 +129,10 @@ func (e *EtcdReport) Grids(wide bool) []Grid {
 		answer := map[string]string{"pass": "quorum is kept", "fail": "quorum is lost"}[e.Without.Quorum]
 		head.Rows = append(head.Rows, []string{"without " + strings.Join(e.Without.Nodes, ", "), orElse(answer, "not known")})
 	}
-	grids := []Grid{head, e.memberGrid(wide)}
+	grids := []Grid{head}
+	if len(e.Members) > 0 {
+		grids = append(grids, e.memberGrid(wide))
+	}
 	if wide {
 		views := Grid{Header: []string{"LISTED BY", "MEMBERS", "ERROR"}}
 		for _, v := range e.Views {
@@ -145,7 +153,7 @@ func (e *EtcdReport) memberGrid(wide bool) Grid {
 		said := make([]string, 5) // empty where the member did not say
 		if m.Term > 0 {
 			said = []string{strconv.FormatUint(m.Term, 10), strconv.FormatUint(m.Index, 10),
-				strconv.FormatUint(m.Lag, 10), mebibytes(m.DBSize), mebibytes(m.DBInUse)}
+				strconv.FormatUint(m.Lag, 10), binaryBytes(m.DBSize), binaryBytes(m.DBInUse)}
 		}
 		row := append([]string{m.Hostname, m.ID, m.role(), m.Health}, said[:4]...)
 		if wide {
@@ -167,7 +175,12 @@ func (m EtcdMember) role() string {
 	}
 }
 
-func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+func binaryBytes(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
 
 func orElse(s, otherwise string) string {
 	if s == "" {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,13 +122,13 @@ func newNodeOwnership(s *cluster.Snapshot, n *cluster.Node) NodeOwnership {
 	return row
 }
 
-// Grids shows a row a VIP; below it every node when wide, else the nodes that
-// could not be asked.
+// Grids shows a row a VIP, with the reason unless all is well; below it every
+// node when wide, else the nodes that could not be asked.
 func (o *Ownership) Grids(wide bool) []Grid {
 	vips := Grid{Header: []string{"VIP", "VERDICT", "OWNER", "LINK", "WITNESSES"}}
 	for _, v := range o.VIPs {
 		vips.Rows = append(vips.Rows, []string{v.VIP, v.Verdict, strings.Join(v.Owners, ","), v.Link, v.tally()})
-		if v.Verdict != vip.Owned.String() || wide {
+		if v.Verdict != vip.Owned.String() || wide || v.someSilent() {
 			vips.Footer = append(vips.Footer, v.VIP+": "+v.Reason)
 		}
 	}
@@ -145,6 +146,10 @@ func (o *Ownership) Grids(wide bool) []Grid {
 		return []Grid{vips}
 	}
 	return []Grid{vips, nodes}
+}
+
+func (v VIPOwnership) someSilent() bool {
+	return slices.ContainsFunc(v.Witnesses, func(w WitnessClaim) bool { return w.Error != "" })
 }
 
 // tally counts the witnesses that spoke, kind by kind: "address 3/3".

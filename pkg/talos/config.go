@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	talosclient "github.com/siderolabs/talos/pkg/machinery/client"
@@ -149,7 +150,7 @@ func parse(r io.Reader) (*clientconfig.Config, error) {
 	case errors.Is(err, io.EOF):
 		return nil, errors.New("it is empty")
 	case err != nil:
-		return nil, err
+		return nil, unread(err)
 	case len(file.Contexts) == 0:
 		return nil, errors.New("it has no contexts")
 	}
@@ -163,6 +164,15 @@ func parse(r io.Reader) (*clientconfig.Config, error) {
 		}
 	}
 	return file, nil
+}
+
+// unread says on one line why the YAML is no talosconfig.
+func unread(err error) error {
+	var types *yaml.TypeError
+	if errors.As(err, &types) {
+		return fmt.Errorf("it is no talosconfig: %s", strings.Join(types.Errors, "; "))
+	}
+	return fmt.Errorf("it is no talosconfig: %w", err)
 }
 
 // check finds what would fail when dialling, without dialling.

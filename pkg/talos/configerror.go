@@ -1,7 +1,9 @@
 package talos
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 )
@@ -35,6 +37,9 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // Hint names what to try.
 func (e *FileError) Hint() string {
+	if errors.Is(e.Err, fs.ErrNotExist) {
+		return "name another file with --talosconfig or TALOSCONFIG"
+	}
 	return "name another file with --talosconfig or TALOSCONFIG; try this one with: talosctl --talosconfig " + e.Path + " config info"
 }
 

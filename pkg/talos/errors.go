@@ -80,7 +80,7 @@ func plain(err error, t target, took time.Duration) error {
 	case state.IsNotFoundError(err):
 		return errors.New("the node does not publish it (yet)")
 	case timedOut(err):
-		return fmt.Errorf("deadline exceeded after %s: no answer from %s", seconds(took), t)
+		return fmt.Errorf("no answer from %s within %s", t, seconds(took))
 	case errors.Is(err, context.Canceled), status.Code(err) == codes.Canceled:
 		return fmt.Errorf("interrupted while waiting for %s", t)
 	case status.Code(err) == codes.PermissionDenied && strings.Contains(text, "is not supported"):

@@ -17,7 +17,8 @@ type Facts uint
 // The sets of facts. Everything includes Ownership.
 const (
 	// Ownership is what it takes to find the control-plane nodes and the owner
-	// of each VIP: host name, type, addresses, configured VIPs, members.
+	// of each VIP, and to name them: host name, version, stage, type, addresses,
+	// configured VIPs, members.
 	Ownership Facts = 1 << iota
 	details
 	// Everything is all that a cluster.Node holds of the Talos API.
@@ -71,8 +72,8 @@ func questions(facts Facts) []question {
 		fact(Ownership, func(r *reply) *seenAddrs { return &r.node.NodeIPs }, readNodeIPs),
 		fact(Ownership, func(r *reply) *cluster.Seen[[]cluster.Member] { return &r.node.Members }, readMembers),
 		fact(Ownership, func(r *reply) *cluster.Seen[[]cluster.PeerAddress] { return &r.node.Discovery }, readDiscovery),
-		fact(details, func(r *reply) *cluster.Seen[cluster.Version] { return &r.node.Version }, readVersion),
-		fact(details, func(r *reply) *cluster.Seen[cluster.Stage] { return &r.node.Stage }, readStage),
+		fact(Ownership, func(r *reply) *cluster.Seen[cluster.Version] { return &r.node.Version }, readVersion),
+		fact(Ownership, func(r *reply) *cluster.Seen[cluster.Stage] { return &r.node.Stage }, readStage),
 		fact(details, func(r *reply) *cluster.Seen[time.Time] { return &r.node.BootTime }, readBootTime),
 		fact(details, func(r *reply) *cluster.Seen[[]cluster.Link] { return &r.node.Links }, readLinks),
 		fact(details, func(r *reply) *cluster.Seen[[]cluster.Service] { return &r.node.Services }, readServices),
