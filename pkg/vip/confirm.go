@@ -18,7 +18,10 @@ func Confirm(first, second Verdict) Verdict {
 	both := common(first.Owners, second.Owners)
 	switch {
 	case first.Ownership == SplitBrain && second.Ownership == SplitBrain && len(both) > 1:
-		v.Reason += "; " + list(both) + " did so both times"
+		v.Reason += "; seen twice"
+		if len(both) < len(v.Owners) {
+			v.Reason += ": " + list(both)
+		}
 	case second.Ownership == SplitBrain:
 		v.Ownership = Disputed
 		v.Reason += "; seen once only, so it may be a handover"

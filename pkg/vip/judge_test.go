@@ -200,9 +200,9 @@ func TestConfirm(t *testing.T) {
 		want                Ownership
 		reason              string
 	}{
-		{"the same two, both times", two, two, SplitBrain, "cp-1 and cp-2 did so both times"},
-		{"a third joined them", two, "cp-1 has, cp-2 has, cp-3 has", SplitBrain, "cp-1 and cp-2 did so both times"},
-		{"the same two, and one is silent", two, "cp-1 has, cp-2 has, cp-3 silent", SplitBrain, "both times"},
+		{"the same two, both times", two, two, SplitBrain, "cp-1 and cp-2 hold the address; seen twice"},
+		{"a third joined them", two, "cp-1 has, cp-2 has, cp-3 has", SplitBrain, "seen twice: cp-1 and cp-2"},
+		{"the same two, and one is silent", two, "cp-1 has, cp-2 has, cp-3 silent", SplitBrain, "seen twice"},
 		{"one let go", two, "cp-1 free, cp-2 has, cp-3 free", Owned, "a handover"},
 		{"one turned silent", two, "cp-1 silent, cp-2 has, cp-3 free", Owned, "a handover"},
 		{"both let go", two, "cp-1 free, cp-2 free, cp-3 free", Unowned, "a handover"},
