@@ -133,7 +133,7 @@ func saveSnapshot(path string, snap *cluster.Snapshot) error {
 func readSnapshot(path string) (*cluster.Snapshot, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, &cli.UsageError{Err: fmt.Errorf("--from: %w", err)}
+		return nil, cli.WithHint(&cli.UsageError{Err: fmt.Errorf("--from: %w", err)}, "a snapshot is written by vipctl doctor --save FILE")
 	}
 	snap, err := cluster.Parse(data)
 	if err != nil {

@@ -43,6 +43,7 @@ func runEtcd(ctx context.Context, f *Factory) error {
 	if err != nil {
 		return err
 	}
+	f.warnOfEndpoints(snap)
 	doc := report.NewEtcd(snap)
 	if err := f.write(format, doc); err != nil {
 		return err

@@ -70,6 +70,10 @@ func loadConfig(flag string) (*config.Config, error) {
 		return cfg, nil
 	case !named && errors.Is(err, fs.ErrNotExist):
 		return &config.Config{}, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, cli.WithHint(&cli.UsageError{Err: err}, "name another file with --config or VIPCTL_CONFIG")
+	case cli.HintOf(err) == "":
+		return nil, cli.WithHint(&cli.UsageError{Err: err}, "schemas/config.json says what it may hold; --config names another file")
 	default:
 		return nil, &cli.UsageError{Err: err}
 	}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -54,12 +55,48 @@ func (o *observer) close() { _ = o.talos.Close() }
 func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapshot, error) {
 	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: facts, VIPs: o.vips})
 	if err != nil {
-		return nil, err
+		return nil, o.explain(err, snap)
 	}
 	if o.kube != nil {
 		o.kube.Collect(ctx, snap)
 	}
 	return snap, ctx.Err()
+}
+
+// explain adds to the error of a look that reached nobody, where every endpoint
+// is the VIP, that this is no wonder.
+func (o *observer) explain(err error, snap *cluster.Snapshot) error {
+	var unreachable *talos.UnreachableError
+	if !errors.As(err, &unreachable) || snap == nil || len(snap.Endpoints) == 0 {
+		return err
+	}
+	if len(endpointsOnVIP(snap)) < len(snap.Endpoints) {
+		return err
+	}
+	return cli.WithHint(err, "no endpoint but the VIP, which may be gone: give the nodes' own addresses with --endpoints")
+}
+
+// warnOfEndpoints says on stderr which endpoints are the VIP: they are gone just
+// when they are needed.
+func (f *Factory) warnOfEndpoints(snap *cluster.Snapshot) {
+	bad := endpointsOnVIP(snap)
+	for _, name := range bad {
+		f.Streams.Errorf("warning: endpoint %s is the VIP, which is gone just when it is needed", name)
+	}
+	if len(bad) > 0 {
+		f.Streams.Errorf("hint: talosctl config endpoint ADDRESS... with the nodes' own addresses")
+	}
+}
+
+// endpointsOnVIP are the endpoints that are a VIP, or a name of one.
+func endpointsOnVIP(snap *cluster.Snapshot) []string {
+	var names []string
+	for _, e := range snap.Endpoints {
+		if slices.ContainsFunc(snap.VIPs, func(v cluster.VIP) bool { return slices.Contains(e.Addresses, v.Addr) }) {
+			names = append(names, e.Name)
+		}
+	}
+	return names
 }
 
 // owners judges each VIP of the snapshot. Where two nodes seem to hold one, it

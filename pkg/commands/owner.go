@@ -58,7 +58,8 @@ func runOwner(ctx context.Context, f *Factory) error {
 		return err
 	}
 	doc := report.NewOwnership(snap, judged...)
-	doc.Nodes = shownNodes(doc.Nodes, o.cfg.Nodes)
+	f.warnOfEndpoints(snap)
+	doc.Nodes = shownNodes(doc.Nodes, o.cfg.Nodes, len(f.flags.Nodes) > 0)
 	if err := f.write(format, doc); err != nil {
 		return err
 	}
@@ -83,17 +84,24 @@ func ownerCode(judged []report.Judged) cli.ExitCode {
 }
 
 // shownNodes keeps the rows that the talosconfig's nodes or --nodes select, in
-// the order asked; all of them where nothing is selected.
-func shownNodes(rows []report.NodeOwnership, selected []string) []report.NodeOwnership {
+// the order asked; all of them where nothing is selected. By hand, one that is
+// no control-plane node is a row with an error; a talosconfig may list workers.
+func shownNodes(rows []report.NodeOwnership, selected []string, byHand bool) []report.NodeOwnership {
 	if len(selected) == 0 {
 		return rows
 	}
 	shown := []report.NodeOwnership{}
 	for _, name := range selected {
+		before := len(shown)
 		for _, row := range rows {
 			if name == row.Node || name == row.Hostname || name == row.Address {
 				shown = append(shown, row)
 			}
+		}
+		if len(shown) == before && byHand {
+			shown = append(shown, report.NodeOwnership{
+				Node: name, Holds: []string{}, Configured: []string{}, Error: "no control-plane node is called that",
+			})
 		}
 	}
 	return shown
