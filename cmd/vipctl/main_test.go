@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/vipctl/vipctl/pkg/commands"
+)
+
+// The tests drive the whole program as its users do: this test binary is
+// vipctl where it is started under that name, also by the lab.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "vipctl" {
+		os.Exit(commands.Main())
+	}
+	os.Exit(m.Run())
+}
+
+// result is what a command line came to.
+type result struct {
+	args           []string
+	stdout, stderr string
+	code           int
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("vipctl %s = exit code %d\n--- stdout\n%s--- stderr\n%s", strings.Join(r.args, " "), r.code, r.stdout, r.stderr)
+}
+
+// decode reads the one JSON value that stdout holds.
+func (r result) decode(t *testing.T, to any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(r.stdout), to); err != nil {
+		t.Fatalf("stdout is not one JSON value: %v\n%s", err, r)
+	}
+}
+
+// command returns "vipctl args...", not started, with a state directory of the
+// test's own and nothing of the user's.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
+	cmd.Args[0] = "vipctl"
+	dir := t.TempDir()
+	cmd.Env = append(os.Environ(),
+		"HOME="+dir, "XDG_STATE_HOME="+dir+"/state", "XDG_CONFIG_HOME="+dir+"/config",
+		"TALOSCONFIG=", "TALOS_HOME=", "KUBECONFIG=", "VIPCTL_CONFIG=", "VIPCTL_LAB=")
+	return cmd
+}
+
+// vipctl runs "vipctl args..." to its end.
+func vipctl(t *testing.T, args ...string) result {
+	t.Helper()
+	return finish(t, command(t, args...))
+}
+
+func finish(t *testing.T, cmd *exec.Cmd) result {
+	t.Helper()
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	runErr := cmd.Run()
+	var exit *exec.ExitError
+	if runErr != nil && !errors.As(runErr, &exit) {
+		t.Fatalf("vipctl %s: %v", strings.Join(cmd.Args[1:], " "), runErr)
+	}
+	return result{args: cmd.Args[1:], stdout: out.String(), stderr: err.String(), code: cmd.ProcessState.ExitCode()}
+}
+
+// testLab is a lab that stays up for the time of one test.
+type testLab struct {
+	t    *testing.T
+	name string
+}
+
+var labs atomic.Int32
+
+// newLab brings a lab up. Where this machine allows no lab the test is skipped,
+// or fails if VIPCTL_LAB=required.
+func newLab(t *testing.T, flags ...string) *testLab {
+	t.Helper()
+	l := &testLab{t: t, name: fmt.Sprintf("test-%d-%d", os.Getpid(), labs.Add(1))}
+	up := vipctl(t, append([]string{"lab", "up", "--name", l.name}, flags...)...)
+	if up.code != 0 {
+		if os.Getenv("VIPCTL_LAB") != "required" && strings.Contains(up.stderr, "namespaces") {
+			t.Skipf("no lab can be had here: %s", up.stderr)
+		}
+		t.Fatalf("the lab does not come up: %s", up)
+	}
+	t.Cleanup(func() {
+		cmd := exec.Command("/proc/self/exe", "lab", "down", "--name", l.name) // t.Context has ended
+		cmd.Args[0] = "vipctl"
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("lab down: %v\n%s", err, out)
+		}
+	})
+	return l
+}
+
+// on runs "vipctl args..." on the lab's workstation.
+func (l *testLab) on(args ...string) result {
+	l.t.Helper()
+	return vipctl(l.t, append([]string{"lab", "exec", "--name", l.name, "--", "vipctl"}, args...)...)
+}
+
+// sh runs a shell line on the lab's workstation.
+func (l *testLab) sh(line string) result {
+	l.t.Helper()
+	return vipctl(l.t, "lab", "exec", "--name", l.name, "--", "sh", "-c", line)
+}
+
+// fault injects or undoes ("inject", "undo") a fault.
+func (l *testLab) fault(verb string, args ...string) {
+	l.t.Helper()
+	if r := vipctl(l.t, append([]string{"lab", "fault", verb, "--name", l.name}, args...)...); r.code != 0 {
+		l.t.Fatal(r)
+	}
+}
