@@ -118,7 +118,7 @@ func TestBadInput(t *testing.T) {
 		{name: "an unknown flag", args: "owner --frob", code: 2, err: "unknown flag: --frob", hint: "vipctl owner --help"},
 		{name: "an argument too many", args: "owner cp-1", code: 2, err: `takes no argument, got "cp-1"`, hint: "vipctl owner --help"},
 		{name: "an unknown command", args: "ownr", code: 2, err: `unknown command "ownr"`, hint: "owner"},
-		{name: "an unknown mode", args: "failover-test --mode gracefull", code: 2, err: `unknown mode "gracefull"`, hint: "graceful"},
+		{name: "an unknown mode", args: "failover-test --mode gentle", code: 2, err: `unknown mode "gentle"`, hint: "graceful"},
 		{name: "no mode", args: "failover-test --yes", code: 2, err: "--mode is required", hint: "graceful"},
 		{name: "a negative interval", args: "failover-test --mode graceful --interval -20ms", code: 2, err: "--interval: -20ms", hint: "1ms"},
 		{name: "an interval that is no duration", args: "failover-test --mode graceful --interval 20", code: 2, err: "--interval", hint: "--help"},
