@@ -267,8 +267,21 @@ func (r *failoverRun) finish(err error) error {
 	if werr := r.f.write(format, r.doc); werr != nil {
 		err = errors.Join(err, werr)
 	}
+	r.reportDrills(format)
 	r.f.Streams.Report(err)
 	return cli.Exit(code)
+}
+
+// reportDrills says what went wrong in the drills, and what to do, where
+// people will not find it on stdout; and what must not be missed, in any case.
+func (r *failoverRun) reportDrills(format string) {
+	forPeople := format != report.JSON && format != report.YAML
+	for _, d := range r.doc.Drills {
+		if d.Error == "" || forPeople && d.Result != string(chaos.ResultNotWhole) {
+			continue
+		}
+		r.f.Streams.Report(cli.WithHint(errors.New(d.Error), "%s", d.Hint))
+	}
 }
 
 // resultOf is what an error that ended a run amounts to.

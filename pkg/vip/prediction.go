@@ -92,10 +92,13 @@ func PredictCrash(lease time.Duration, owner Leadership) Prediction {
 
 // PredictForce is for a forced reboot. It stops services without the steps in
 // which the owner resigns, but it may still get to it: anything from at once
-// to what a crash takes.
+// to what a crash takes, counted from etcd's end. Until then, for up to
+// ForceStop, etcd goes on renewing the lease. Measured with a lease of 5 s:
+// 0.01 and 10.9 s.
 func PredictForce(lease time.Duration) Prediction {
 	return Prediction{
-		Upper: PredictCrash(lease, LeadershipUnknown).Upper,
-		Basis: fmt.Sprintf("a forced reboot may or may not resign; if not, the lease of %s runs out", effectiveLease(lease)),
+		Upper: ForceStop + PredictCrash(lease, LeadershipUnknown).Upper,
+		Basis: fmt.Sprintf("a forced reboot may or may not resign; if not, the lease of %s runs out once etcd has ended, which takes up to %s",
+			effectiveLease(lease), ForceStop),
 	}
 }

@@ -24,7 +24,8 @@ func TestPredict(t *testing.T) {
 		{"a leader's lease begins anew", crash(OwnerLeads), 60 * time.Second, 61800 * time.Millisecond, 65500 * time.Millisecond},
 		{"a short one, too, after an election", crash(OwnerLeads), 5 * time.Second, 6800 * time.Millisecond, 10500 * time.Millisecond},
 		{"not knowing who leads spans both", crash(LeadershipUnknown), 60 * time.Second, 39500 * time.Millisecond, 65500 * time.Millisecond},
-		{"a forced reboot is anything up to a crash", PredictForce, 60 * time.Second, 0, 65500 * time.Millisecond},
+		{"a forced reboot is anything up to a crash after etcd's end", PredictForce, 60 * time.Second, 0, 75500 * time.Millisecond},
+		{"with a short lease, too", PredictForce, 5 * time.Second, 0, 20500 * time.Millisecond},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

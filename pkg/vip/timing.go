@@ -28,6 +28,12 @@ const (
 	// (--election-timeout). Each draws a time between this and twice this.
 	ElectionTimeout = time.Second
 
+	// ForceStop is how long a service that a forced reboot asks to end may take
+	// until it is killed (Talos v1.13.9 internal/app/machined/pkg/system/runner).
+	// etcd takes most of it: it waits 7 s for the streams of its clients
+	// (ReqTimeout in server/config/config.go).
+	ForceStop = 10 * time.Second
+
 	// ResampleAfter is how long to wait before two owners are called a split
 	// brain. In a handover both may hold the address for up to a second: the
 	// client side of a lease is checked once a second.

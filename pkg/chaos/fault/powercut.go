@@ -43,7 +43,7 @@ func (f *PowerCut) Available(ctx context.Context) error {
 	}
 	on, err := sensor.Powered(ctx)
 	if err != nil {
-		return fmt.Errorf("power switch: %w", err)
+		return err // it names the switch
 	}
 	if !on {
 		return &UnavailableError{
