@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -381,27 +382,27 @@ func TestRedfishCutsThePower(t *testing.T) {
 	}
 }
 
-// traces is what may be left of a lab: processes, and the namespaces they are in.
+// traces is what may be left of a lab: its processes, by PID with the time at
+// which each was started; and for the sake of knowing that it was a whole lab,
+// the namespaces they are in.
 type traces struct {
-	pids   []int
-	spaces map[string]bool
+	started map[int]string
+	spaces  map[string]bool
 }
 
-// tracesOf looks at all descendants of a process.
+// tracesOf looks at a process and all its descendants.
 func tracesOf(root int) traces {
-	tr := traces{pids: []int{root}, spaces: make(map[string]bool)}
+	tr := traces{started: make(map[int]string), spaces: make(map[string]bool)}
 	all := processes()
-	for i := 0; i < len(tr.pids); i++ {
+	pids := []int{root}
+	for i := 0; i < len(pids); i++ {
 		for _, p := range all {
-			if p.parent == tr.pids[i] {
-				tr.pids = append(tr.pids, p.pid)
+			if p.parent == pids[i] {
+				pids = append(pids, p.pid)
 			}
 		}
-	}
-	for _, pid := range tr.pids {
-		for space := range spacesOf(pid) {
-			tr.spaces[space] = true
-		}
+		tr.started[pids[i]] = startOf(pids[i])
+		maps.Copy(tr.spaces, spacesOf(pids[i]))
 	}
 	for space := range spacesOf(os.Getpid()) {
 		delete(tr.spaces, space)
@@ -420,14 +421,27 @@ func spacesOf(pid int) map[string]bool {
 	return spaces
 }
 
-// left returns the processes of the machine that are in one of the namespaces.
+// startOf returns when a process was started, in ticks since the machine's
+// boot (field 22 of proc_pid_stat(5)); "" for one that has ended.
+func startOf(pid int) string {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return ""
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 20 || fields[0] == "Z" {
+		return ""
+	}
+	return fields[19]
+}
+
+// left returns those of the processes that still run. The first process of
+// every PID namespace is among them, and with it the kernel ends all in it. The
+// numbers of the namespaces would tell nothing: other labs get them again.
 func (tr traces) left() (pids []int) {
-	for _, p := range processes() {
-		for space := range spacesOf(p.pid) {
-			if tr.spaces[space] {
-				pids = append(pids, p.pid)
-				break
-			}
+	for pid, started := range tr.started {
+		if started != "" && startOf(pid) == started {
+			pids = append(pids, pid)
 		}
 	}
 	return pids
@@ -493,13 +507,13 @@ func TestNothingIsLeft(t *testing.T) {
 			tr := tracesOf(pid)
 			// A supervisor and, per node, a machine with etcd and an apiserver,
 			// each machine in five namespaces of its own.
-			if len(tr.pids) < 10 || len(tr.spaces) < 4*5 {
-				t.Fatalf("a running lab has %d processes in %d namespaces; want 10 and 20 at least", len(tr.pids), len(tr.spaces))
+			if len(tr.started) < 10 || len(tr.spaces) < 4*5 {
+				t.Fatalf("a running lab has %d processes in %d namespaces; want 10 and 20 at least", len(tr.started), len(tr.spaces))
 			}
 			if err := end(t, name, client); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "no process is in the lab's namespaces", func() bool { return len(tr.left()) == 0 })
+			eventually(t, "no process of the lab is left", func() bool { return len(tr.left()) == 0 })
 			eventually(t, "the lab is not listed", func() bool {
 				names, err := List()
 				return err == nil && !slices.Contains(names, name)
@@ -535,7 +549,7 @@ func TestClientKilledWhileTheLabComesUp(t *testing.T) {
 	if err := client.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "no process is in the lab's namespaces", func() bool { return len(tr.left()) == 0 })
+	eventually(t, "no process of the lab is left", func() bool { return len(tr.left()) == 0 })
 }
 
 func TestFrozenMachineTakesNoOrders(t *testing.T) {
