@@ -97,26 +97,14 @@ func (opts *doctorOptions) snapshot(ctx context.Context, f *Factory) (*cluster.S
 	if opts.From != "" {
 		return readSnapshot(opts.From)
 	}
-	o, err := f.observer(true)
+	seen, err := f.survey(ctx, true, talos.Everything)
 	if err != nil {
-		return nil, err
-	}
-	defer o.close()
-	snap, err := o.look(ctx, talos.Everything)
-	if err != nil {
-		return nil, err
-	}
-	if err := o.checkVIPs(snap); err != nil {
-		return nil, err
-	}
-	// Two holders are looked at twice: a handover overlaps for up to a second.
-	if snap, _, err = o.owners(ctx, snap, talos.Everything); err != nil {
 		return nil, err
 	}
 	if opts.Save != "" {
-		return snap, saveSnapshot(opts.Save, snap)
+		return seen.snap, saveSnapshot(opts.Save, seen.snap)
 	}
-	return snap, nil
+	return seen.snap, nil
 }
 
 func saveSnapshot(path string, snap *cluster.Snapshot) error {

@@ -34,17 +34,12 @@ func runEtcd(ctx context.Context, f *Factory) error {
 	if err != nil {
 		return err
 	}
-	o, err := f.observer(false)
+	seen, err := f.survey(ctx, false, talos.Everything)
 	if err != nil {
 		return err
 	}
-	defer o.close()
-	snap, err := o.look(ctx, talos.Everything)
-	if err != nil {
-		return err
-	}
-	f.warnOfEndpoints(snap)
-	doc := report.NewEtcd(snap)
+	f.warnOfEndpoints(seen.snap)
+	doc := report.NewEtcd(seen.snap)
 	if err := f.write(format, doc); err != nil {
 		return err
 	}

@@ -51,6 +51,31 @@ func (f *Factory) observer(withKube bool) (*observer, error) {
 
 func (o *observer) close() { _ = o.talos.Close() }
 
+// survey is a finished look at a cluster.
+type survey struct {
+	snap   *cluster.Snapshot
+	judged []report.Judged // who has each VIP
+	rows   []string        // the nodes whose rows were asked for; none is all
+}
+
+// survey looks at the cluster, twice where two nodes seem to hold a VIP.
+func (f *Factory) survey(ctx context.Context, withKube bool, facts talos.Facts) (*survey, error) {
+	o, err := f.observer(withKube)
+	if err != nil {
+		return nil, err
+	}
+	defer o.close()
+	snap, err := o.look(ctx, facts)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.checkVIPs(snap); err != nil {
+		return nil, err
+	}
+	snap, judged, err := o.owners(ctx, snap, facts)
+	return &survey{snap: snap, judged: judged, rows: o.cfg.Nodes}, err
+}
+
 // look collects one snapshot.
 func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapshot, error) {
 	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: facts, VIPs: o.vips})

@@ -41,29 +41,17 @@ func runOwner(ctx context.Context, f *Factory) error {
 	if err != nil {
 		return err
 	}
-	o, err := f.observer(false)
+	seen, err := f.survey(ctx, false, talos.Ownership)
 	if err != nil {
 		return err
 	}
-	defer o.close()
-	snap, err := o.look(ctx, talos.Ownership)
-	if err != nil {
-		return err
-	}
-	if err := o.checkVIPs(snap); err != nil {
-		return err
-	}
-	snap, judged, err := o.owners(ctx, snap, talos.Ownership)
-	if err != nil {
-		return err
-	}
-	doc := report.NewOwnership(snap, judged...)
-	f.warnOfEndpoints(snap)
-	doc.Nodes = shownNodes(doc.Nodes, o.cfg.Nodes, len(f.flags.Nodes) > 0)
+	f.warnOfEndpoints(seen.snap)
+	doc := report.NewOwnership(seen.snap, seen.judged...)
+	doc.Nodes = shownNodes(doc.Nodes, seen.rows, len(f.flags.Nodes) > 0)
 	if err := f.write(format, doc); err != nil {
 		return err
 	}
-	return cli.Exit(ownerCode(judged))
+	return cli.Exit(ownerCode(seen.judged))
 }
 
 // ownerCode maps verdicts to the exit code; the worst counts. A cluster
