@@ -114,6 +114,10 @@ func (r *failoverRun) drills(ctx context.Context, first *cluster.Snapshot) error
 			break
 		}
 	}
+	if r.opts.DryRun {
+		r.f.Streams.Errorf("\ndry run: nothing was touched")
+		return nil
+	}
 	r.showTopology(context.WithoutCancel(ctx))
 	return nil
 }
