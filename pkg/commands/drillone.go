@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -69,6 +70,9 @@ func (r *failoverRun) drill(ctx context.Context, step chaos.Step) (chaos.Result,
 	}
 	if out.Err != nil {
 		doc.Error, doc.Hint = out.Err.Error(), r.hintFor(out)
+	}
+	if errors.Is(out.Err, context.Canceled) && !out.Phase.Touched() {
+		doc.Error = "interrupted before the fault: nothing was touched"
 	}
 	if out.FaultAt > 0 {
 		at := r.doc.Anchor.At(out.FaultAt)

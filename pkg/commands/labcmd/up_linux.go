@@ -29,7 +29,7 @@ leaves it running until "vipctl lab down". It never outlives this machine's boot
 		if _, err := lab.Up(ctx, spec, lab.Options{Progress: s.progress, Timeout: flags.timeout}); err != nil {
 			return interrupted(ctx, err)
 		}
-		s.streams.Errorf("the lab %s is up; try `vipctl lab exec -- vipctl owner`", spec.Name)
+		s.streams.Errorf("the lab %s is up; try `vipctl lab exec --name %s -- vipctl owner`", spec.Name, spec.Name)
 		return nil
 	}
 	return cmd
