@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -186,10 +185,14 @@ func (s *supervisor) host(name string, addr netip.Prefix, mac [6]byte) (*netns.N
 // buildNode makes a node, off, and its BMC.
 func (s *supervisor) buildNode(p place, events *os.File, password string) error {
 	dir := s.files.node(p.Name)
+	var vips []node.VIP
+	for _, vip := range s.spec.vipsOf(p.Name) {
+		vips = append(vips, node.VIP{Addr: vip, Link: nodeLink})
+	}
 	cfg := node.Config{
 		Cluster: s.spec.Name, Name: p.Name, Link: nodeLink,
 		Addr: netip.PrefixFrom(p.Addr, Network.Bits()),
-		VIPs: slices.Clone(s.spec.vipsOf(p.Name)), AllVIPs: s.spec.VIPs,
+		VIPs: vips, AllVIPs: s.spec.VIPs,
 		LeaseTTL: s.spec.LeaseTTL, TalosTiming: s.spec.TalosTiming,
 		TalosVersion: s.spec.TalosVersion, KubernetesVersion: KubernetesVersion,
 		Dir: dir + "/disk", Secrets: s.files.secrets(),

@@ -26,8 +26,8 @@ type Config struct {
 	// namespace and the machine itself configures.
 	Addr netip.Prefix `json:"addr"`
 	Link string       `json:"link"`
-	// VIPs are those configured on this node; AllVIPs those of the cluster.
-	VIPs    []netip.Addr `json:"vips"`
+	// VIPs are those configured on this node; AllVIPs the addresses of the cluster's.
+	VIPs    []VIP        `json:"vips"`
 	AllVIPs []netip.Addr `json:"allVIPs"`
 	// Peers are all control-plane nodes, this one included.
 	Peers []Peer `json:"peers"`
@@ -41,6 +41,13 @@ type Config struct {
 	Dir string `json:"dir"`
 	// Secrets is the file with the cluster's secrets bundle.
 	Secrets string `json:"secrets"`
+}
+
+// VIP is a shared address as a node's machine configuration has it. The link
+// need not exist, as on Talos.
+type VIP struct {
+	Addr netip.Addr `json:"addr"`
+	Link string     `json:"link"`
 }
 
 // Peer is a control-plane node of the lab.

@@ -80,7 +80,7 @@ func newFake(t *testing.T, change func(*Config)) (*machine, *diary, <-chan int) 
 	d := &diary{}
 	cfg := Config{
 		Cluster: "test", Name: "cp-1", Addr: netip.MustParsePrefix("10.5.0.2/24"), Link: "eth0",
-		VIPs: []netip.Addr{testVIP}, AllVIPs: []netip.Addr{testVIP}, TalosVersion: "v1.13.9", Dir: t.TempDir(),
+		VIPs: []VIP{{Addr: testVIP, Link: "eth0"}}, AllVIPs: []netip.Addr{testVIP}, TalosVersion: "v1.13.9", Dir: t.TempDir(),
 	}
 	if change != nil {
 		change(&cfg)

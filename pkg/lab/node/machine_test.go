@@ -70,7 +70,7 @@ type powered struct {
 var testVIP = netip.MustParseAddr("10.5.0.50")
 
 // newDisk writes what a machine of a cluster of one finds at power-on.
-func newDisk(t *testing.T, vips ...netip.Addr) (config string, secrets *pki.Cluster) {
+func newDisk(t *testing.T, vips ...VIP) (config string, secrets *pki.Cluster) {
 	t.Helper()
 	dir := t.TempDir()
 	secrets, err := pki.New("v1.13.9", time.Now())
@@ -286,7 +286,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 }
 
 func TestMachineBootsOwnsTheVIPRestartsItsKubeletAndReboots(t *testing.T) {
-	config, secrets := newDisk(t, testVIP)
+	config, secrets := newDisk(t, VIP{Addr: testVIP, Link: "eth0"})
 	p := switchOn(t, config, secrets)
 	p.saw(truth.AddressAdded, "10.5.0.50/32", 1)
 	p.saw(truth.Booted, "", 1)
@@ -328,7 +328,7 @@ func TestMachineBootsOwnsTheVIPRestartsItsKubeletAndReboots(t *testing.T) {
 }
 
 func TestMachineRebootsByForce(t *testing.T) {
-	config, secrets := newDisk(t, testVIP)
+	config, secrets := newDisk(t, VIP{Addr: testVIP, Link: "eth0"})
 	p := switchOn(t, config, secrets)
 	p.saw(truth.AddressAdded, "10.5.0.50/32", 1)
 	eventually(t, "AddressStatus of the VIP", p.holdsVIP)

@@ -57,17 +57,18 @@ func (o *operators) stop() {
 // keep runs one operator whenever the link is up. When the link goes down it
 // waits for the operator to end, as long as that takes.
 func (o *operators) keep(ctx context.Context, vip int) {
-	for o.waitLink(ctx, true) {
+	link := o.m.cfg.VIPs[vip].Link
+	for o.waitLink(ctx, link, true) {
 		run, cancel := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			defer cancel()
 			if err := o.m.parts.operator(run, vip); err != nil && ctx.Err() == nil {
-				o.m.log.Printf("VIP operator of %v: %v", o.m.cfg.VIPs[vip], err)
+				o.m.log.Printf("VIP operator of %v: %v", o.m.cfg.VIPs[vip].Addr, err)
 			}
 		}()
-		o.waitLink(run, false)
+		o.waitLink(run, link, false)
 		cancel()
 		<-done
 		if !pause(ctx, 10*time.Millisecond) {
@@ -78,8 +79,8 @@ func (o *operators) keep(ctx context.Context, vip int) {
 
 // waitLink waits until the link is up, or is not, and reports whether the
 // context still lives.
-func (o *operators) waitLink(ctx context.Context, up bool) bool {
-	_, err := o.m.state.WatchFor(ctx, network.NewLinkStatus(network.NamespaceName, o.m.cfg.Link).Metadata(),
+func (o *operators) waitLink(ctx context.Context, link string, up bool) bool {
+	_, err := o.m.state.WatchFor(ctx, network.NewLinkStatus(network.NamespaceName, link).Metadata(),
 		state.WithCondition(func(r resource.Resource) (bool, error) { return linkUp(r) == up, nil }))
 	return err == nil
 }

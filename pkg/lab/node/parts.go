@@ -63,13 +63,13 @@ func (m *machine) apiserverConfig(s *secretFiles) apiserver.Config {
 	}
 }
 
-func (m *machine) operatorConfig(s *secretFiles, vip netip.Addr) operator.Config {
+func (m *machine) operatorConfig(s *secretFiles, vip VIP) operator.Config {
 	return operator.Config{
-		VIP: vip, Link: m.cfg.Link, Hostname: m.cfg.Name, TTL: m.cfg.LeaseTTL,
+		VIP: vip.Addr, Link: vip.Link, Hostname: m.cfg.Name, TTL: m.cfg.LeaseTTL,
 		Client: func(context.Context) (*clientv3.Client, error) { return etcd.Client(s.etcd) },
-		Gate:   &gate{state: m.state, finalizer: "vip/" + m.cfg.Link},
+		Gate:   &gate{state: m.state, finalizer: "vip/" + vip.Link},
 		Truth:  m.truth,
-		Kernel: &carrier{Kernel: operator.NewKernel(m.cfg.Link), m: m},
+		Kernel: &carrier{Kernel: operator.NewKernel(vip.Link), m: m},
 		Log:    slog.New(slog.NewTextHandler(m.log.Writer(), nil)),
 	}
 }

@@ -48,7 +48,7 @@ func (m *machine) publishStatic() {
 func (m *machine) publishEtcdStatic() {
 	exclude := make([]string, 0, len(m.cfg.VIPs))
 	for _, vip := range m.cfg.VIPs {
-		exclude = append(exclude, vip.String())
+		exclude = append(exclude, vip.Addr.String())
 	}
 	put(m, "etcd.ConfigController", etcd.NewConfig(etcd.NamespaceName, etcd.ConfigID), func(r *etcd.Config) {
 		*r.TypedSpec() = etcd.ConfigSpec{AdvertiseExcludeSubnets: exclude, Image: "registry.k8s.io/etcd:v3.6.12"}
@@ -72,8 +72,8 @@ func (m *machine) publishEtcdStatic() {
 func (m *machine) publishSpecs() {
 	for _, vip := range m.cfg.VIPs {
 		spec := network.OperatorSpecSpec{
-			Operator: network.OperatorVIP, LinkName: m.cfg.Link, RequireUp: true,
-			VIP: network.VIPOperatorSpec{IP: vip, GratuitousARP: true}, ConfigLayer: network.ConfigMachineConfiguration,
+			Operator: network.OperatorVIP, LinkName: vip.Link, RequireUp: true,
+			VIP: network.VIPOperatorSpec{IP: vip.Addr, GratuitousARP: true}, ConfigLayer: network.ConfigMachineConfiguration,
 		}
 		id := network.OperatorID(spec)
 		put(m, "OperatorMergeControllers.net.talos.dev", network.NewOperatorSpec(network.NamespaceName, id),
