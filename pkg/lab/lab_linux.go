@@ -60,8 +60,9 @@ func (l *Lab) Status(ctx context.Context) (s Status, err error) {
 	return s, err
 }
 
-// Events hands the true instants to f, in the order of their time; with
-// follow also those that come, until ctx ends or f returns an error.
+// Events hands the true instants so far to f, in the order of their time; with
+// follow in the order of their numbers, and also those that come, until ctx
+// ends or f returns an error. Both are truth.HoldBack behind.
 func (l *Lab) Events(ctx context.Context, follow bool, f func(truth.Event) error) error {
 	return l.converse(ctx, request{Op: opEvents, Follow: follow}, func(a answer) error {
 		if a.Event == nil {

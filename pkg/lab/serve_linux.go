@@ -89,21 +89,13 @@ func (s *supervisor) do(ctx context.Context, c *conn, r request) error {
 
 // events writes the log of true instants, and with follow what comes.
 func (s *supervisor) events(ctx context.Context, c *conn, follow bool) error {
-	past, next, stop := s.log.Follow()
-	defer stop()
-	for _, e := range past {
-		if err := c.out.Encode(answer{Event: &e}); err != nil {
-			return err
-		}
+	say := func(e truth.Event) error { return c.out.Encode(answer{Event: &e}) }
+	if follow {
+		return s.log.Follow(ctx, say)
 	}
-	for follow {
-		select {
-		case e := <-next:
-			if err := c.out.Encode(answer{Event: &e}); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return nil
+	for _, e := range s.log.Settled(ctx) {
+		if err := say(e); err != nil {
+			return err
 		}
 	}
 	return nil

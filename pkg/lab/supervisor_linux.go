@@ -130,7 +130,7 @@ func (s *supervisor) openTruth() (*os.File, error) {
 
 // watchTruth draws from events what others need to know.
 func (s *supervisor) watchTruth() {
-	_, next, stop := s.log.Follow()
+	next, stop := s.log.Arrivals()
 	defer stop()
 	for {
 		select {

@@ -125,8 +125,10 @@ func newEvents(s *session) *cobra.Command {
 		Use:   "events",
 		Short: "Print the log of true instants",
 		Long: `Prints what truly happened in the lab and when: links cut, addresses added,
-processes killed. Times are readings of CLOCK_MONOTONIC. With -o json each event
-is one JSON value on a line.`,
+processes killed, leases kept alive and expired. Times are readings of
+CLOCK_MONOTONIC, and events come in their order, numbered, 100 ms after they
+happened. A process that takes longer than that to tell has its event marked as
+late. With -o json each event is one JSON value on a line.`,
 		Example: `  vipctl lab events
   vipctl lab events -o json`,
 		Args: arguments(cobra.NoArgs),
@@ -156,7 +158,11 @@ func (s *session) printEvent(format string) func(truth.Event) error {
 	}
 	return func(e truth.Event) error {
 		seconds := float64(e.At) / float64(time.Second)
-		line := fmt.Sprintf("%14.6f  %-12s  %-16s  %s", seconds, cmp.Or(e.Node, "-"), e.Kind, e.Detail)
+		detail := e.Detail
+		if e.Late {
+			detail += " (late)"
+		}
+		line := fmt.Sprintf("%14.6f  %-12s  %-16s  %s", seconds, cmp.Or(e.Node, "-"), e.Kind, detail)
 		_, err := fmt.Fprintln(s.streams.Out, strings.TrimRight(line, " "))
 		return err
 	}

@@ -5,13 +5,11 @@
 // tested against.
 //
 // Times are readings of CLOCK_MONOTONIC, which all processes of a machine
-// share, so that a prober outside the lab can be compared with it.
+// share, so that a prober outside the lab can be compared with it. Many
+// processes write events (Writer); one keeps them and puts them in order (Log).
 package truth
 
 import (
-	"encoding/json"
-	"io"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,43 +17,61 @@ import (
 
 // Event is one true instant.
 type Event struct {
+	// Seq numbers the events of a Log, from 1 on and without gaps. Events come
+	// in the order of their time, but for those that are Late.
+	Seq uint64 `json:"seq,omitempty"`
 	// At is the reading of CLOCK_MONOTONIC, in nanoseconds.
 	At time.Duration `json:"atNanoseconds"`
-	// Node is the node's name, "" for the lab itself.
+	// Node is the node's name, "" for the lab itself. It is the node on which
+	// the instant was read.
 	Node string `json:"node,omitempty"`
 	// Kind is one of the constants below.
 	Kind Kind `json:"kind"`
 	// Detail says more, for example the address or the process's name.
 	Detail string `json:"detail,omitempty"`
+	// Late says that the Log learned of the event when later ones had their
+	// numbers already.
+	Late bool `json:"late,omitempty"`
+	// Once, if not empty, names what happened where several processes tell of
+	// the same: a Log keeps the first event to come and no other of the name.
+	Once string `json:"once,omitempty"`
 }
 
 // Kind is what happened.
 type Kind string
 
-// The kinds of event.
+// The kinds of event. Where the instant is not exact, the direction of its
+// error is named: late is after what happened, early before it.
 const (
-	LinkCut        Kind = "link-cut"         // a switch port went silent
-	LinkRestored   Kind = "link-restored"    // a switch port passes frames again
-	PowerOff       Kind = "power-off"        // every process of a node was killed
-	PowerOn        Kind = "power-on"         // a node starts to boot
-	Booted         Kind = "booted"           // a node's boot sequence ended
-	ProcessStarted Kind = "process-started"  // Detail: etcd, apiserver, ...
-	ProcessKilled  Kind = "process-killed"   // Detail: etcd, apiserver, ...
-	EtcdReady      Kind = "etcd-ready"       // the node's etcd answers reads
-	LeaseGranted   Kind = "lease-granted"    // Detail: the lease ID in hex
-	LeaseRevoked   Kind = "lease-revoked"    // Detail: the lease ID in hex
-	LeaseLost      Kind = "lease-lost"       // the client side of the lease expired
-	KeyWritten     Kind = "key-written"      // the election was won. Detail: the key
-	KeyDeleted     Kind = "key-deleted"      // resigned. Detail: the key
-	AddressAdded   Kind = "address-added"    // Detail: the prefix
-	AddressRemoved Kind = "address-removed"  // Detail: the prefix
-	ARPSent        Kind = "arp-sent"         // the gratuitous ARP. Detail: the address
-	Listening      Kind = "listening"        // the apiserver listens on 6443
+	LinkCut        Kind = "link-cut"         // a switch port went silent. Late: no frame passed between it and the event
+	LinkRestored   Kind = "link-restored"    // a switch port passes frames again. Late
+	PowerOff       Kind = "power-off"        // every process of a node was killed. Late, by the kernel's cleaning up
+	PowerOn        Kind = "power-on"         // a node starts to boot. Early
+	Booted         Kind = "booted"           // a node's boot sequence ended. Late
+	ProcessStarted Kind = "process-started"  // Late. Detail: etcd, apiserver, ...
+	ProcessKilled  Kind = "process-killed"   // it ended, however. Late, by the reaping. Detail: etcd, apiserver, ...
+	EtcdReady      Kind = "etcd-ready"       // the node's etcd answers linearizable reads. Late
+	LeaseGranted   Kind = "lease-granted"    // the operator has its lease. Late, by the answer's way. Detail: the lease ID in hex
+	LeaseKeptAlive Kind = "lease-kept-alive" // the member asked is about to answer so. Late for the lease in the raft leader (by the way back from it), early for the client. Detail: the lease ID in hex
+	LeaseExpired   Kind = "lease-expired"    // the raft leader revoked the lease because its time was up, and has applied it. Late, by microseconds. Detail: the lease ID in hex
+	LeaseRevoked   Kind = "lease-revoked"    // by its own operator. Late, by the answer's way. Detail: the lease ID in hex
+	LeaseLost      Kind = "lease-lost"       // the client side of the lease expired. Late: the client looks once a second. Detail: the lease ID in hex
+	KeyWritten     Kind = "key-written"      // a candidate's key was put, as the first member applied it: Node is that member. Late, by microseconds. Detail: the key, and its value in brackets
+	KeyDeleted     Kind = "key-deleted"      // a candidate's key was deleted, by whomever, as KeyWritten. Detail: the key, and its value in brackets
+	Elected        Kind = "elected"          // the operator learned that it won. Late for etcd, early for the address. Detail: the key
+	Resigned       Kind = "resigned"         // the operator's deletion of its key was answered. Late. Detail: the key
+	AddressAdded   Kind = "address-added"    // Late, by the way back from the kernel. Detail: the prefix
+	AddressRemoved Kind = "address-removed"  // Early, by the way to the kernel. Detail: the prefix
+	ARPSent        Kind = "arp-sent"         // the gratuitous ARP. Late. Detail: the address
+	Listening      Kind = "listening"        // the apiserver listens on 6443. Late
 	Accepted       Kind = "accepted"         // first connection that the apiserver accepted on the VIP since the node gained it. Detail: the address
-	Answered       Kind = "answered"         // first SYN-ACK from VIP:6443 seen on a switch port since another port sent one, or since the address moved. Detail: the address
-	SequenceStart  Kind = "sequence-started" // Detail: reboot, shutdown, boot
-	FaultInjected  Kind = "fault-injected"   // Detail: the fault's name
-	FaultUndone    Kind = "fault-undone"     // Detail: the fault's name
+	Answered       Kind = "answered"         // first SYN-ACK from VIP:6443 seen on a switch port since another port sent one, or since the address moved. Early for the client. Detail: the address
+	SequenceStart  Kind = "sequence-started" // Early. Detail: reboot, shutdown, boot
+	PhaseStart     Kind = "phase-started"    // of a sequence. Early. Detail: the phase
+	PhaseEnd       Kind = "phase-ended"      // of a sequence. Late. Detail: the phase
+	FaultInjected  Kind = "fault-injected"   // Late. Detail: the fault's name
+	FaultUndone    Kind = "fault-undone"     // Late. Detail: the fault's name
+	EventsDropped  Kind = "events-dropped"   // a process could not write as many events as Detail says, since nobody read them
 )
 
 // Now reads CLOCK_MONOTONIC.
@@ -70,34 +86,4 @@ func Now() time.Duration {
 // Recorder takes events. It is safe for concurrent use and never blocks for long.
 type Recorder interface {
 	Record(Event)
-}
-
-// Writer is a Recorder that writes each event as one line of JSON. Lines are
-// shorter than PIPE_BUF (pipe(7): 4096 bytes), so that many processes can
-// share one pipe and no line is torn.
-type Writer struct {
-	node string
-	w    io.Writer
-	mu   sync.Mutex // guards writes to w within this process
-}
-
-// NewWriter returns a Writer whose events carry node where they name none.
-func NewWriter(node string, w io.Writer) *Writer { return &Writer{node: node, w: w} }
-
-// Record writes the event, stamped with Now where At is zero. A log that
-// cannot be written (its reader is gone) is not worth stopping for.
-func (l *Writer) Record(e Event) {
-	if e.At == 0 {
-		e.At = Now()
-	}
-	if e.Node == "" {
-		e.Node = l.node
-	}
-	line, err := json.Marshal(e)
-	if err != nil {
-		return // an Event always marshals
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, _ = l.w.Write(append(line, '\n'))
 }
