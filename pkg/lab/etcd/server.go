@@ -27,7 +27,8 @@ const segmentBytes = 4 << 20
 
 // Main is the child process of Command. It returns the exit code: 0 after a
 // graceful stop by SIGTERM. It records truth.EtcdReady once the member answers
-// linearizable reads, that is when a quorum is there.
+// linearizable reads, that is when a quorum is there, and what it sees of
+// elections: keep-alives, expired leases, keys written and deleted.
 func Main(configPath string) int {
 	cfg, err := process.ReadConfig[Config](process.Etcd, configPath)
 	if err != nil {
@@ -41,7 +42,7 @@ func Main(configPath string) int {
 	defer func() { _ = log.Close() }()
 	wal.SegmentSizeBytes = segmentBytes
 	events := truth.NewWriter(cfg.Name, log)
-	err = Serve(ctx, cfg, func() { events.Record(truth.Event{Kind: truth.EtcdReady}) })
+	err = serve(ctx, cfg, events, func() { events.Record(truth.Event{Kind: truth.EtcdReady}) })
 	if err != nil {
 		return fail(err)
 	}
@@ -57,11 +58,29 @@ func fail(err error) int {
 // gracefully: it hands raft leadership over first. ready, if not nil, is
 // called once, when the member answers linearizable reads.
 func Serve(ctx context.Context, cfg Config, ready func()) error {
-	server, err := embed.StartEtcd(embedConfig(cfg))
+	return serve(ctx, cfg, nil, ready)
+}
+
+// serve is Serve, with elections written down in rec unless it is nil.
+func serve(ctx context.Context, cfg Config, rec truth.Recorder, ready func()) error {
+	embedded := embedConfig(cfg)
+	if rec != nil {
+		embedded.GRPCAdditionalServerOptions = append(embedded.GRPCAdditionalServerOptions, keepAlives(rec))
+	}
+	server, err := embed.StartEtcd(embedded)
 	if err != nil {
 		return fmt.Errorf("start member %s: %w", cfg.Name, err)
 	}
 	defer server.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if rec != nil {
+		stop, err := watchElections(ctx, server.Server, rec)
+		if err != nil {
+			return fmt.Errorf("member %s: %w", cfg.Name, err)
+		}
+		defer stop()
+	}
 	go announceReady(ctx, server, ready)
 	select {
 	case <-ctx.Done():

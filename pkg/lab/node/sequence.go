@@ -104,6 +104,7 @@ func (m *machine) perform(ctx context.Context, s sequence, actor string) {
 	emit(machineapi.SequenceEvent_START, 0, "")
 	m.status.enter(s.stage)
 	for _, p := range s.phases {
+		m.truth.Record(truth.Event{Kind: truth.PhaseStart, Detail: p.name})
 		m.events.Publish(&machineapi.PhaseEvent{Phase: p.name, Action: machineapi.PhaseEvent_START}, actor)
 		for _, t := range p.tasks {
 			m.events.Publish(&machineapi.TaskEvent{Task: t.name, Action: machineapi.TaskEvent_START}, actor)
@@ -114,6 +115,7 @@ func (m *machine) perform(ctx context.Context, s sequence, actor string) {
 			}
 			m.events.Publish(&machineapi.TaskEvent{Task: t.name, Action: machineapi.TaskEvent_STOP}, actor)
 		}
+		m.truth.Record(truth.Event{Kind: truth.PhaseEnd, Detail: p.name})
 		m.events.Publish(&machineapi.PhaseEvent{Phase: p.name, Action: machineapi.PhaseEvent_STOP}, actor)
 	}
 	emit(machineapi.SequenceEvent_STOP, 0, "")

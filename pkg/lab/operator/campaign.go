@@ -97,7 +97,7 @@ func (o *operator) awaitTurn(ctx context.Context, session *concurrency.Session, 
 
 // own carries the address until there is a reason to let go.
 func (o *operator) own(ctx context.Context, session *concurrency.Session, election *concurrency.Election) error {
-	o.record(truth.KeyWritten, election.Key())
+	o.record(truth.Elected, election.Key())
 	defer o.resign(ctx, session.Client(), election)
 	if sessionDone(session) {
 		// The lease went while we waited: the queue fell to us for an instant,

@@ -43,7 +43,7 @@ func (o *operator) deleteKey(ctx context.Context, client *clientv3.Client, key s
 		return err
 	}
 	if response.Succeeded {
-		o.record(truth.KeyDeleted, key)
+		o.record(truth.Resigned, key)
 	}
 	return nil
 }

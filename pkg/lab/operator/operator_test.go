@@ -164,12 +164,12 @@ func TestQueueIsFirstInFirstOutAndTheAddressGoesFirst(t *testing.T) {
 		await(t, step.to+" owns the VIP", w.ownedBy(step.to))
 		// The rest of giving up, up to the next campaign.
 		await(t, step.from+" campaigns anew", nodes[step.from].log.has(truth.LeaseGranted))
-		want := []truth.Kind{truth.AddressRemoved, truth.KeyDeleted, truth.LeaseRevoked, truth.LeaseGranted}
+		want := []truth.Kind{truth.AddressRemoved, truth.Resigned, truth.LeaseRevoked, truth.LeaseGranted}
 		if got := nodes[step.from].log.kinds(); !slices.Equal(got, want) {
 			t.Errorf("%s gave up in the order %v; want %v", step.from, got, want)
 		}
 	}
-	want := []truth.Kind{truth.LeaseGranted, truth.KeyWritten, truth.AddressAdded, truth.ARPSent}
+	want := []truth.Kind{truth.LeaseGranted, truth.Elected, truth.AddressAdded, truth.ARPSent}
 	if got := nodes["cp-3"].log.kinds(); !slices.Equal(got[len(got)-1:], want[:1]) {
 		t.Errorf("cp-3 ended with %v; want a candidate's %v", got, want[:1])
 	}
@@ -193,8 +193,8 @@ func TestStoppedOwnerKeepsTheAddressUntilItHasResigned(t *testing.T) {
 		t.Errorf("Run = %v; want nil", err)
 	}
 	want := []truth.Kind{
-		truth.LeaseGranted, truth.KeyWritten, truth.AddressAdded, truth.ARPSent,
-		truth.KeyDeleted, truth.LeaseRevoked, truth.AddressRemoved,
+		truth.LeaseGranted, truth.Elected, truth.AddressAdded, truth.ARPSent,
+		truth.Resigned, truth.LeaseRevoked, truth.AddressRemoved,
 	}
 	if got := n.log.kinds(); !slices.Equal(got, want) {
 		t.Errorf("events = %v; want %v", got, want)
@@ -218,7 +218,7 @@ func TestOwnerThatLosesItsLeaseDropsTheAddressBeforeItResigns(t *testing.T) {
 	cable.cut()
 	await(t, "cp-1 has dropped the address", owner.log.has(truth.AddressRemoved))
 	await(t, "cp-2 has announced the VIP", heir.log.has(truth.ARPSent))
-	want := []truth.Kind{truth.LeaseGranted, truth.KeyWritten, truth.AddressAdded, truth.ARPSent, truth.LeaseLost, truth.AddressRemoved}
+	want := []truth.Kind{truth.LeaseGranted, truth.Elected, truth.AddressAdded, truth.ARPSent, truth.LeaseLost, truth.AddressRemoved}
 	if got := owner.log.kinds(); !slices.Equal(got, want) {
 		t.Errorf("events of the owner that was cut off = %v; want %v", got, want)
 	}
@@ -267,7 +267,7 @@ func TestNodeResignsFromAnElectionThatItsHostNameStillLeads(t *testing.T) {
 	}
 	n := s.run(t, "cp-1", w, newGate(), nil)
 	await(t, "cp-1 owns the VIP", w.ownedBy("cp-1"))
-	want := []truth.Kind{truth.LeaseGranted, truth.KeyDeleted, truth.KeyWritten, truth.AddressAdded}
+	want := []truth.Kind{truth.LeaseGranted, truth.Resigned, truth.Elected, truth.AddressAdded}
 	if got := n.log.kinds(); !slices.Equal(got[:4], want) {
 		t.Errorf("events = %v; want %v first", got, want)
 	}
