@@ -14,6 +14,7 @@ const (
 	entry   floor = "main"
 	lab     floor = "lab"  // an island: knows nothing of vipctl
 	leaf    floor = "leaf" // knows nothing of the house
+	tool    floor = "tool" // measures and torments the lab; ships with nothing
 )
 
 // sees lists the floors that a floor may look down on. Engines and adapters
@@ -27,6 +28,7 @@ var sees = map[floor][]floor{
 	entry:   {wiring},
 	lab:     {},
 	leaf:    {},
+	tool:    {lab},
 }
 
 // neighbours are the imports that do not point to a floor below.
@@ -37,6 +39,8 @@ var neighbours = map[string][]string{
 	"pkg/commands/labcmd": {"pkg/lab", "pkg/lab/..."},
 	"pkg/lab":             {"pkg/lab/..."},
 	"pkg/lab/...":         {"pkg/lab/..."},
+	"hack/bench":          {"pkg/lab/...", "hack/procfs"},
+	"hack/soak":           {"pkg/lab/...", "hack/procfs"},
 }
 
 // room is a package: where it lives, and what of ours it may import and why.
@@ -122,6 +126,10 @@ var plan = map[string]room{
 	"pkg/lab/talosapi":  {lab, parts},
 	"pkg/lab/truth":     {lab, parts},
 
+	"hack/bench":  {tool, torment},
+	"hack/soak":   {tool, torment},
+	"hack/procfs": {floor: tool},
+
 	"internal/cli":      {floor: leaf},
 	"internal/archtest": {floor: leaf},
 }
@@ -134,6 +142,12 @@ var (
 	}
 	// parts is what the lab is made of.
 	parts = map[string]string{"pkg/lab/...": "the lab's own parts"}
+	// torment is what a tool needs that starts labs.
+	torment = map[string]string{
+		"pkg/lab":     "brings the lab up and down",
+		"pkg/lab/...": "the instants of its log, and the name of its processes",
+		"hack/procfs": "what the kernel tells of the lab's processes",
+	}
 )
 
 // worlds are the libraries that each speak to one outside world, and the
