@@ -81,6 +81,7 @@ func openFiles() (list []string, err error) {
 func (r *round) left(base world) {
 	var found []string
 	for end := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		runtime.GC() // closes files that nobody holds any more
 		now, err := surroundings(r.name)
 		if err != nil {
 			r.wrong("looking for what is left: %v", err)

@@ -36,11 +36,12 @@ func run(ctx context.Context) (code int) {
 	rounds := flag.Int("rounds", 100, "how many rounds")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the random choices; the same seed makes the same")
 	deadline := flag.Duration("deadline", 2*time.Minute, "how long a round may take")
+	hold := flag.Duration("hold", 5*time.Second, "how long a fault lasts at most; the lease is 2 s")
 	only := flag.String("faults", "", "the faults to choose from, separated by commas (default: all)")
 	flag.Parse()
 	names := faults(*only)
-	if *rounds < 1 || len(names) == 0 {
-		fmt.Fprintln(os.Stderr, "error: no rounds or no faults to do")
+	if *rounds < 1 || len(names) == 0 || *hold <= 0 {
+		fmt.Fprintln(os.Stderr, "error: no rounds, or no faults to do, or no time for them")
 		return 2
 	}
 	fmt.Printf("%d rounds, %d faults, seed %d\n", *rounds, len(names), *seed)
@@ -52,7 +53,10 @@ func run(ctx context.Context) (code int) {
 	}
 	begin, sum := time.Now(), summary{}
 	for i := 1; i <= *rounds && ctx.Err() == nil; i++ {
-		r := round{name: fmt.Sprintf("soak-%d-%d", os.Getpid(), i), fault: names[dice.IntN(len(names))], node: fmt.Sprintf("cp-%d", 1+dice.IntN(3))}
+		r := round{
+			name: fmt.Sprintf("soak-%d-%d", os.Getpid(), i), fault: names[dice.IntN(len(names))],
+			node: fmt.Sprintf("cp-%d", 1+dice.IntN(3)), hold: time.Duration(dice.Int64N(int64(*hold))),
+		}
 		watchdog := time.AfterFunc(*deadline+time.Minute, hung)
 		within, cancel := context.WithTimeout(ctx, *deadline)
 		r.run(within)

@@ -15,6 +15,7 @@ import (
 // round is one life of a lab.
 type round struct {
 	name, fault, node string
+	hold              time.Duration // how long the fault lasts
 
 	refused                string // why the lab did not do the fault
 	up, broken, mend, down time.Duration
@@ -60,8 +61,8 @@ func (r *round) run(ctx context.Context) {
 	r.down = time.Since(begin)
 }
 
-// breakAndMend does the fault, lets it work for as long as it takes the
-// cluster to notice, undoes it, and waits until the lab is whole.
+// breakAndMend does the fault, lets it work, undoes it, and waits until the
+// lab is whole.
 func (r *round) breakAndMend(ctx context.Context, l *lab.Lab) error {
 	begin := time.Now()
 	if err := r.inject(ctx, l); err != nil {
@@ -71,7 +72,7 @@ func (r *round) breakAndMend(ctx context.Context, l *lab.Lab) error {
 		r.refused = err.Error() // it may need a flag, or another node
 		return nil
 	}
-	if err := sleep(ctx, time.Second); err != nil {
+	if err := sleep(ctx, r.hold); err != nil {
 		return err
 	}
 	r.broken = time.Since(begin)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -151,12 +152,15 @@ var errReady = errors.New("ready")
 // launched is a supervisor that this process started.
 type launched struct {
 	cmd    *exec.Cmd
-	stderr *os.File // a file without a name
+	stderr *os.File      // a file without a name
+	gone   chan struct{} // closed when the supervisor is gone, and so all of the lab
+
+	mu sync.Mutex // guards lifeline
 	// lifeline is the write end of a pipe; the supervisor ends when it is
-	// closed, unless it was released before. Not an os.File, which the garbage
-	// collector would close.
+	// closed, unless it was released before. It is closed when the supervisor
+	// is gone, and then -1. Not an os.File, which the garbage collector would
+	// close.
 	lifeline int
-	gone     chan struct{} // closed when the supervisor is gone, and so all of the lab
 }
 
 // launch starts the supervisor in namespaces of its own. The listener is made
@@ -198,7 +202,11 @@ func launch(spec Spec) (*launched, error) {
 	}
 	// Reap it, so that a killed supervisor is no zombie of a long-lived caller.
 	sup := &launched{cmd: cmd, stderr: stderr, lifeline: near, gone: make(chan struct{})}
-	go func() { defer close(sup.gone); _ = cmd.Wait() }()
+	go func() {
+		defer close(sup.gone)
+		_ = cmd.Wait()
+		sup.hangUp()
+	}()
 	return sup, nil
 }
 
@@ -229,6 +237,8 @@ func memfile(name string) (*os.File, error) {
 
 // release lets the lab outlive this process.
 func (s *launched) release() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_, err := unix.Write(s.lifeline, []byte{1})
 	return err
 }
@@ -240,10 +250,17 @@ func released(lifeline io.Reader) bool {
 	return n == 1
 }
 
+// hangUp closes the lifeline of a supervisor that is gone.
+func (s *launched) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = unix.Close(s.lifeline)
+	s.lifeline = -1
+}
+
 // end kills the supervisor, and with it the lab, and waits until they are gone.
 func (s *launched) end() {
 	_ = s.cmd.Process.Kill()
-	_ = unix.Close(s.lifeline)
 	<-s.gone
 }
 
