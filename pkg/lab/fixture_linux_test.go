@@ -37,6 +37,8 @@ func TestMain(m *testing.M) {
 			os.Exit(runRedfish(os.Args[2], os.Args[3]))
 		case "test-relay":
 			os.Exit(runRelay(os.Args[2]))
+		case "test-prober":
+			os.Exit(runProber(os.Args[2], os.Args[3]))
 		}
 	}
 	os.Exit(m.Run())
