@@ -10,7 +10,6 @@ import (
 	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/google/uuid"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
-	"github.com/siderolabs/talos/pkg/machinery/config"
 	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 )
 
@@ -25,7 +24,7 @@ const flushTime = 20 * time.Millisecond
 
 // Reboot starts the reboot sequence and returns its actor ID.
 func (m *machine) Reboot(mode machineapi.RebootRequest_Mode) string {
-	if mode == machineapi.RebootRequest_FORCE && !m.knowsForce() {
+	if mode == machineapi.RebootRequest_FORCE && !m.cfg.release().HasForce() {
 		mode = machineapi.RebootRequest_DEFAULT
 	}
 	s := sequence{
@@ -65,19 +64,6 @@ func (m *machine) startSequence(s sequence) (actor string) {
 	return actor
 }
 
-// knowsForce reports whether this version has the mode FORCE. Older ones take
-// the number, which they do not know, for DEFAULT.
-func (m *machine) knowsForce() bool {
-	return m.newerThan(config.TalosVersion1_11)
-}
-
-// newerThan compares major and minor version; a version that can't be read
-// counts as the newest.
-func (m *machine) newerThan(than *config.VersionContract) bool {
-	version, err := config.ParseContractFromVersion(m.cfg.TalosVersion)
-	return err != nil || version.Greater(than)
-}
-
 // goDown returns the phases of an orderly end up to the last one (Talos
 // v1.13.9 internal/app/machined/pkg/runtime/v1alpha1/v1alpha1_sequencer.go).
 // The VIP is let go in the first step of the first phase, while etcd runs. The
@@ -88,7 +74,7 @@ func (m *machine) goDown(kexec bool) []phase {
 		one("dbus", "stopDBus", nothing),
 		one("stopServices", "stopServicesForUpgrade", m.stopServices),
 	}
-	if !m.newerThan(config.TalosVersion1_9) {
+	if m.cfg.release().UnmountsUserDisks() {
 		phases = append(phases, one("unmountUser", "unmountUserDisks", nothing))
 	}
 	phases = append(phases,

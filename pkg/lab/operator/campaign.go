@@ -78,7 +78,11 @@ func (o *operator) resignPrevious(ctx context.Context, client *clientv3.Client, 
 // and waits for its head. It returns false if the candidate gave up.
 func (o *operator) awaitTurn(ctx context.Context, session *concurrency.Session, election *concurrency.Election) (bool, error) {
 	turn := make(chan error, 1) // buffered: nobody waits for it after a give-up
-	go func() { turn <- election.Campaign(ctx, o.Hostname) }()
+	campaign := ctx
+	if o.LeavesLease { // etcd's client would delete the key when ctx ends
+		campaign = context.WithoutCancel(ctx)
+	}
+	go func() { turn <- election.Campaign(campaign, o.Hostname) }()
 	select {
 	case err := <-turn:
 		if err != nil {

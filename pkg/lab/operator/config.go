@@ -43,6 +43,9 @@ type Config struct {
 	// Kernel carries the address; nil is the kernel of this process's network
 	// namespace (Linux only).
 	Kernel Kernel
+	// LeavesLease makes a campaign that is stopped while it waits leave its key
+	// and its lease behind, as Talos did before v1.12.11 and v1.13.8.
+	LeavesLease bool
 	// Log takes the lines that Talos's operator logs; nil discards them.
 	Log *slog.Logger
 }

@@ -50,8 +50,13 @@ func (o *operator) deleteKey(ctx context.Context, client *clientv3.Client, key s
 
 // revoke stops to keep the lease alive and revokes it, which deletes what key
 // is left of this campaign: a ghost in the queue would hold up the others for
-// as long as its lease lasts.
+// as long as its lease lasts. An old Talos revokes on a context that may have
+// ended, and then fails.
 func (o *operator) revoke(ctx context.Context, session *concurrency.Session) {
+	if o.LeavesLease && ctx.Err() != nil {
+		session.Orphan()
+		return
+	}
 	o.cleanup(ctx, "revoke the lease", func(ctx context.Context) error {
 		session.Orphan()
 		if _, err := session.Client().Revoke(ctx, session.Lease()); err != nil {

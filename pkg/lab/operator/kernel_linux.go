@@ -17,14 +17,19 @@ import (
 // kernel is the Kernel of this process's network namespace. It is not safe
 // for concurrent use.
 type kernel struct {
-	link  string
-	index int // of the link when the address was added
+	link      string
+	broadcast bool // give IPv4 addresses themselves as broadcast address
+	index     int  // of the link when the address was added
 }
 
 // NewKernel returns the Kernel of this process's network namespace for the
 // link of that name, which is looked up at each AddAddress. It is not safe for
 // concurrent use.
 func NewKernel(link string) Kernel { return &kernel{link: link} }
+
+// NewBroadcastKernel is NewKernel, but that an IPv4 address has itself as its
+// broadcast address, as on Talos before v1.11.3.
+func NewBroadcastKernel(link string) Kernel { return &kernel{link: link, broadcast: true} }
 
 // AddAddress looks the link up first, for links come and go.
 func (k *kernel) AddAddress(prefix netip.Prefix) error {
@@ -33,7 +38,11 @@ func (k *kernel) AddAddress(prefix netip.Prefix) error {
 		return err
 	}
 	k.index = ifi.Index
-	return netlink.AddrAdd(k.device(), address(prefix))
+	a := address(prefix)
+	if k.broadcast && prefix.Addr().Is4() {
+		a.Broadcast = a.IP
+	}
+	return netlink.AddrAdd(k.device(), a)
 }
 
 // RemoveAddress is one request to the kernel, on the link that the address

@@ -93,7 +93,7 @@ func (s server) client(t *testing.T) *clientv3.Client {
 }
 
 // run starts the operator of a node and stops it when the test ends.
-func (s server) run(t *testing.T, name string, w *wire, gate operator.Gate, dial func(context.Context) (*clientv3.Client, error)) *node {
+func (s server) run(t *testing.T, name string, w *wire, gate operator.Gate, dial func(context.Context) (*clientv3.Client, error), changes ...func(*operator.Config)) *node {
 	t.Helper()
 	if dial == nil {
 		dial = func(context.Context) (*clientv3.Client, error) { return etcd.Client(s.files, s.endpoint) }
@@ -103,6 +103,9 @@ func (s server) run(t *testing.T, name string, w *wire, gate operator.Gate, dial
 	cfg := operator.Config{
 		VIP: vip, Link: "eth0", Hostname: name, TTL: ttl,
 		Client: dial, Gate: gate, Truth: n.log, Kernel: &link{wire: w, name: name},
+	}
+	for _, change := range changes {
+		change(&cfg)
 	}
 	go func() { n.done <- operator.Run(ctx, cfg) }()
 	t.Cleanup(func() {
@@ -290,6 +293,42 @@ func TestCandidateKeepsItsPlaceWhenOnlyAnOwnerWouldGiveUp(t *testing.T) {
 	await(t, "cp-3 lost its place", func() bool { return other.log.count(truth.LeaseGranted) == 2 })
 	if n := candidate.log.count(truth.LeaseGranted); n != 1 {
 		t.Errorf("candidate with a CandidateGate was granted %d leases; want 1", n)
+	}
+}
+
+func TestStoppedCandidateOfAnOldTalosLeavesAGhost(t *testing.T) {
+	for name, row := range map[string]struct {
+		leaves bool
+		queue  int64 // when the candidate is gone
+	}{
+		"it takes its key along":      {false, 1},
+		"an old one leaves it behind": {true, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, w := startEtcd(t), newWire(t)
+			client := s.client(t)
+			owner := s.run(t, "cp-1", w, newGate(), nil, func(c *operator.Config) { c.LeavesLease = row.leaves })
+			await(t, "cp-1 owns the VIP", w.ownedBy("cp-1"))
+			candidate := s.run(t, "cp-2", w, newGate(), nil, func(c *operator.Config) {
+				c.LeavesLease, c.TTL = row.leaves, time.Minute
+			})
+			awaitQueue(t, client, 2)
+			candidate.stop()
+			err := <-candidate.done
+			candidate.done <- err
+			r, getErr := client.Get(t.Context(), operator.ElectionPrefix(vip)+"/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+			if err != nil || getErr != nil || r.Count != row.queue {
+				t.Fatalf("queue after the candidate stopped = %v, %v, %v; want %d keys", r, err, getErr, row.queue)
+			}
+			// An owner that is stopped resigns in every release.
+			owner.stop()
+			err = <-owner.done
+			owner.done <- err
+			awaitQueue(t, client, row.queue-1)
+			if owner.log.has(truth.LeaseRevoked)() == row.leaves {
+				t.Errorf("events of the stopped owner = %v; want its lease revoked: %v", owner.log.kinds(), !row.leaves)
+			}
+		})
 	}
 }
 
