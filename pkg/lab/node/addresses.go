@@ -14,7 +14,6 @@ import (
 	"time"
 
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
-	machinetype "github.com/siderolabs/talos/pkg/machinery/config/machine"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 )
@@ -129,10 +128,14 @@ func (m *machine) publishMember(p Peer, current []netip.Prefix) {
 	for _, prefix := range current {
 		list = append(list, prefix.Addr())
 	}
+	worker := slices.Contains(m.cfg.Workers, p)
 	put(m, memberOwner, cluster.NewMember(cluster.NamespaceName, p.Name), func(r *cluster.Member) {
 		*r.TypedSpec() = cluster.MemberSpec{
-			NodeID: m.nodeID(p.Name), Addresses: list, Hostname: p.Name, MachineType: machinetype.TypeControlPlane,
-			OperatingSystem: "Talos (" + m.cfg.TalosVersion + ")", ControlPlane: &cluster.ControlPlane{APIServerPort: 6443},
+			NodeID: m.nodeID(p.Name), Addresses: list, Hostname: p.Name, MachineType: machineType(worker),
+			OperatingSystem: "Talos (" + m.cfg.TalosVersion + ")",
+		}
+		if !worker {
+			r.TypedSpec().ControlPlane = &cluster.ControlPlane{APIServerPort: 6443}
 		}
 	})
 }

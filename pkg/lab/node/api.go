@@ -72,7 +72,7 @@ func (m *machine) apiConfig(server, proxy *tls.Config, etcd func() (*clientv3.Cl
 	return talosapi.Config{
 		Hostname: m.cfg.Name, TalosVersion: m.cfg.TalosVersion, BootTime: m.boot.Time, BootID: m.boot.ID,
 		State: m.state, Events: m.events, Sequencer: m, Services: apiServices{m}, Etcd: etcd,
-		ServerTLS: server, ProxyTLS: proxy,
+		ServerTLS: server, ProxyTLS: proxy, Worker: m.cfg.Worker,
 		IsLocal: func(target string) bool {
 			if target == m.cfg.Name || target == "localhost" {
 				return true

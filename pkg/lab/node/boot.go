@@ -64,20 +64,24 @@ func (m *machine) bootSequence(ctx context.Context) {
 	}}, "")
 }
 
-// startAllServices starts the rest and waits until etcd is healthy.
+// startAllServices starts the rest and waits until the machine is ready, on a
+// control plane first until etcd is healthy.
 func (m *machine) startAllServices(ctx context.Context) {
 	if err := m.api.start(); err != nil {
 		m.log.Printf("start the Talos API: %v", err)
 		m.services.set("apid", machineapi.ServiceStateEvent_FAILED, err.Error(), healthBad)
 	}
-	for _, id := range []string{"trustd", "cri"} {
-		m.services.start(id)
+	m.services.start("cri")
+	if !m.cfg.Worker {
+		m.services.start("trustd")
+		m.startEtcd()
 	}
-	m.startEtcd()
 	m.kubelet.start()
 	m.operators.start()
-	if _, err := m.state.WatchFor(ctx, v1alpha1.NewService("etcd").Metadata(), state.WithCondition(etcdUp)); err != nil {
-		return
+	if !m.cfg.Worker {
+		if _, err := m.state.WatchFor(ctx, v1alpha1.NewService("etcd").Metadata(), state.WithCondition(etcdUp)); err != nil {
+			return
+		}
 	}
 	m.status.enter(runtime.MachineStageRunning)
 	ready := func(r resource.Resource) (bool, error) {

@@ -1,5 +1,5 @@
-// Package node is one emulated Talos control-plane node: PID 1 of its own
-// namespaces, with a real etcd, the VIP operator, the Talos API and a
+// Package node is one emulated Talos node: PID 1 of its own namespaces, with
+// the Talos API and, on a control plane, a real etcd, the VIP operator and a
 // kube-apiserver stand-in.
 package node
 
@@ -21,22 +21,34 @@ const (
 type Config struct {
 	Cluster string `json:"cluster"`
 	Name    string `json:"name"` // host name: cp-1
-	// Addr is the node's own address with its prefix length; Link the name of
-	// its only link, which the supervisor moves into the machine's network
-	// namespace and the machine itself configures.
+	// Worker makes it a worker: no etcd, no kube-apiserver.
+	Worker bool `json:"worker,omitempty"`
+	// Addr is the node's own address with its prefix length, by which the other
+	// nodes know it; Link the name of the link that has it.
 	Addr netip.Prefix `json:"addr"`
 	Link string       `json:"link"`
+	// Links are all links, which the supervisor moves into the machine's network
+	// namespace and the machine itself configures. None means Link with Addr.
+	Links []Link `json:"links,omitempty"`
+	// Gateways are the default routes' next hops, one a family.
+	Gateways []netip.Addr `json:"gateways,omitempty"`
 	// VIPs are those configured on this node; AllVIPs the addresses of the cluster's.
 	VIPs    []VIP        `json:"vips"`
 	AllVIPs []netip.Addr `json:"allVIPs"`
 	// Peers are all control-plane nodes, this one included.
 	Peers []Peer `json:"peers"`
+	// Workers are all workers, this one included.
+	Workers []Peer `json:"workers,omitempty"`
 	// LeaseTTL is the election lease (Talos: 60 s), in whole seconds.
 	LeaseTTL time.Duration `json:"leaseTTL"`
 	// TalosTiming keeps Talos's delays (etcd's first health check after 5 s).
 	TalosTiming       bool   `json:"talosTiming"`
 	TalosVersion      string `json:"talosVersion"`      // v1.13.9
 	KubernetesVersion string `json:"kubernetesVersion"` // v1.36.3
+	// ConfigStyle is how the machine configuration says what the node's network
+	// is: "legacy" (machine.network), or "documents", which Talos has from v1.12
+	// on. Empty means documents where the version has them.
+	ConfigStyle string `json:"configStyle,omitempty"`
 	// Dir is the node's disk: it survives a power cut.
 	Dir string `json:"dir"`
 	// Secrets is the file with the cluster's secrets bundle.
@@ -50,7 +62,63 @@ type VIP struct {
 	Link string     `json:"link"`
 }
 
-// Peer is a control-plane node of the lab.
+// The styles of a machine configuration.
+const (
+	// StyleLegacy is machine.network.interfaces[].vip: one VIP a link.
+	StyleLegacy = "legacy"
+	// StyleDocuments is a Layer2VIPConfig each, from Talos v1.12 on.
+	StyleDocuments = "documents"
+)
+
+// Link is a link of the node with the addresses of its own.
+type Link struct {
+	Name  string         `json:"name"`
+	Addrs []netip.Prefix `json:"addrs"` // IPv4 first
+	// VLAN is the VLAN's ID; 0 is a link that is none. The VLAN's parent is
+	// the node's main link.
+	VLAN uint16 `json:"vlan,omitempty"`
+}
+
+// AllLinks returns Links, or what none stand for.
+func (c Config) AllLinks() []Link {
+	if len(c.Links) == 0 {
+		return []Link{{Name: c.Link, Addrs: []netip.Prefix{c.Addr}}}
+	}
+	return c.Links
+}
+
+// Addrs returns the node's own addresses on all links, Addr first.
+func (c Config) Addrs() []netip.Addr {
+	all := []netip.Addr{c.Addr.Addr()}
+	for _, l := range c.AllLinks() {
+		for _, p := range l.Addrs {
+			if p != c.Addr {
+				all = append(all, p.Addr())
+			}
+		}
+	}
+	return all
+}
+
+// LinkOf returns the link that a VIP is configured on or that has an address
+// of the node's own; the main one for any other address.
+func (c Config) LinkOf(addr netip.Addr) string {
+	for _, vip := range c.VIPs {
+		if vip.Addr == addr {
+			return vip.Link
+		}
+	}
+	for _, l := range c.Links {
+		for _, p := range l.Addrs {
+			if p.Addr() == addr {
+				return l.Name
+			}
+		}
+	}
+	return c.Link
+}
+
+// Peer is another node of the lab, or the node itself.
 type Peer struct {
 	Name string     `json:"name"`
 	Addr netip.Addr `json:"addr"`

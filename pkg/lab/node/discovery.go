@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -38,7 +39,7 @@ type discovery struct {
 // run asks every peer until the context ends.
 func (d *discovery) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, p := range d.m.cfg.Peers {
+	for _, p := range slices.Concat(d.m.cfg.Peers, d.m.cfg.Workers) {
 		if p.Name != d.m.cfg.Name {
 			wg.Go(func() { d.follow(ctx, p) })
 		}

@@ -96,7 +96,7 @@ func (k *kernel) mirror() error {
 		}
 		keep[l.Attrs().Name] = true
 		put(k.m, linkStatusOwner, network.NewLinkStatus(network.NamespaceName, l.Attrs().Name),
-			func(r *network.LinkStatus) { *r.TypedSpec() = linkStatus(l) })
+			func(r *network.LinkStatus) { *r.TypedSpec() = k.m.asConfigured(linkStatus(l), l.Attrs().Name, links) })
 	}
 	if err := k.mirrorAddresses(names, up); err != nil {
 		return err

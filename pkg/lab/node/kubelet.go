@@ -53,11 +53,14 @@ func (k *kubelet) start() {
 		k.m.log.Printf("create the kubelet's lifecycle: %v", err)
 	}
 	k.m.services.set("kubelet", machineapi.ServiceStateEvent_RUNNING, "Started task kubelet", healthGood)
+	k.running = true
+	if k.m.cfg.Worker { // it has no static pods
+		return
+	}
 	k.m.apiserver.want()
 	var ctx context.Context
 	ctx, k.cancel = context.WithCancel(context.Background())
 	k.done = make(chan struct{})
-	k.running = true
 	go k.watchPod(ctx, k.done)
 }
 
@@ -71,9 +74,11 @@ func (k *kubelet) stop() {
 	}
 	k.running = false
 	k.m.services.set("kubelet", machineapi.ServiceStateEvent_STOPPING, "Sending SIGTERM to task kubelet", healthUnknown)
-	k.cancel()
-	<-k.done
-	drop(k.m, staticPodOwner, k.status().Metadata())
+	if !k.m.cfg.Worker {
+		k.cancel()
+		<-k.done
+		drop(k.m, staticPodOwner, k.status().Metadata())
+	}
 	k.setPod("kubelet is not running")
 	k.m.services.set("kubelet", machineapi.ServiceStateEvent_FINISHED, "Service finished successfully", healthUnknown)
 }
@@ -143,6 +148,9 @@ func (k *kubelet) setPod(reason string) {
 
 // unmet returns why the static pod keeps the machine from being ready, or "".
 func (k *kubelet) unmet() string {
+	if k.m.cfg.Worker {
+		return ""
+	}
 	k.pod.Lock()
 	defer k.pod.Unlock()
 	return k.podReady

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -27,8 +28,9 @@ func isolate(hostname string) error {
 	return nil
 }
 
-// setUpLinks brings the loopback and the machine's link up, with its address.
-func setUpLinks(name string, addr netip.Prefix) error {
+// setUpLinks brings the loopback and the machine's links up, with their
+// addresses, and adds the default routes.
+func setUpLinks(cfg Config) error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("link lo: %w", err)
@@ -36,15 +38,31 @@ func setUpLinks(name string, addr netip.Prefix) error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return fmt.Errorf("set link lo up: %w", err)
 	}
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		return fmt.Errorf("link %s: %w", name, err)
+	for _, l := range cfg.AllLinks() {
+		if err := setUpLink(l); err != nil {
+			return err
+		}
 	}
-	if err := netlink.AddrReplace(link, toNetlink(addr)); err != nil {
-		return fmt.Errorf("add %v to link %s: %w", addr, name, err)
+	for _, gw := range cfg.Gateways {
+		if err := netlink.RouteReplace(&netlink.Route{Gw: gw.AsSlice(), Priority: network.DefaultRouteMetric, Protocol: unix.RTPROT_STATIC}); err != nil {
+			return fmt.Errorf("add the default route by %v: %w", gw, err)
+		}
+	}
+	return nil
+}
+
+func setUpLink(l Link) error {
+	link, err := netlink.LinkByName(l.Name)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", l.Name, err)
+	}
+	for _, addr := range l.Addrs {
+		if err := netlink.AddrReplace(link, toNetlink(addr)); err != nil {
+			return fmt.Errorf("add %v to link %s: %w", addr, l.Name, err)
+		}
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
-		return fmt.Errorf("set link %s up: %w", name, err)
+		return fmt.Errorf("set link %s up: %w", l.Name, err)
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log"
-	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
@@ -57,7 +56,7 @@ func powerOn(configPath string, logger *log.Logger) (int, error) {
 	if err := isolate(cfg.Name); err != nil {
 		return 1, err
 	}
-	if err := ctl.awaitLink(func() error { return setUpLinks(cfg.Link, cfg.Addr) }); err != nil {
+	if err := ctl.awaitLink(func() error { return setUpLinks(cfg) }); err != nil {
 		return 1, err
 	}
 	mark, err := markBoot(cfg.Dir, time.Now())
@@ -84,9 +83,11 @@ func (m *machine) operate(ctl *control, truthLog *os.File) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	client, err := secrets.etcdClient()
-	if err != nil {
-		return 1, err
+	client := &etcdClient{}
+	if !m.cfg.Worker {
+		if client, err = secrets.etcdClient(); err != nil {
+			return 1, err
+		}
 	}
 	m.parts = realParts(m, r, truthLog, secrets, client)
 	m.parts.listen = apiListener(secrets.server, secrets.proxy, client.get, mirror.has, hang)
@@ -135,9 +136,18 @@ func (m *machine) readSecrets() (*secretFiles, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := []netip.Addr{m.cfg.Addr.Addr()}
+	own := m.cfg.Addrs()
 	all := slices.Concat(own, m.cfg.AllVIPs)
 	s := &secretFiles{}
+	if s.proxy, err = cluster.TalosProxyTLS(); err != nil {
+		return nil, fmt.Errorf("apid client certificate: %w", err)
+	}
+	if m.cfg.Worker {
+		if s.server, err = cluster.TalosServerTLS(m.cfg.Name, own); err != nil {
+			return nil, fmt.Errorf("apid certificate: %w", err)
+		}
+		return s, nil
+	}
 	if s.etcd, err = cluster.EtcdFiles(m.path("pki", "etcd"), m.cfg.Name, own); err != nil {
 		return nil, fmt.Errorf("etcd certificates: %w", err)
 	}
@@ -146,9 +156,6 @@ func (m *machine) readSecrets() (*secretFiles, error) {
 	}
 	if s.server, err = cluster.TalosServerTLS(m.cfg.Name, all); err != nil {
 		return nil, fmt.Errorf("apid certificate: %w", err)
-	}
-	if s.proxy, err = cluster.TalosProxyTLS(); err != nil {
-		return nil, fmt.Errorf("apid client certificate: %w", err)
 	}
 	return s, nil
 }

@@ -69,9 +69,17 @@ func (m *machine) operatorConfig(s *secretFiles, vip VIP) operator.Config {
 		Client: func(context.Context) (*clientv3.Client, error) { return etcd.Client(s.etcd) },
 		Gate:   &gate{state: m.state, finalizer: "vip/" + vip.Link},
 		Truth:  m.truth,
-		Kernel: &carrier{Kernel: operator.NewKernel(vip.Link), m: m},
-		Log:    slog.New(slog.NewTextHandler(m.log.Writer(), nil)),
+		Kernel: &carrier{Kernel: m.operatorKernel(vip.Link), m: m}, LeavesLease: m.cfg.release().LeavesLease(),
+		Log: slog.New(slog.NewTextHandler(m.log.Writer(), nil)),
 	}
+}
+
+// operatorKernel carries addresses as the node's release does.
+func (m *machine) operatorKernel(link string) operator.Kernel {
+	if m.cfg.release().SetsBroadcast() {
+		return operator.NewBroadcastKernel(link)
+	}
+	return operator.NewKernel(link)
 }
 
 // carrier is the kernel under a VIP operator, and keeps the address specs that
@@ -101,7 +109,7 @@ func (c *carrier) RemoveAddress(prefix netip.Prefix) error {
 }
 
 // etcdClient is the machine's own client of its member, for as long as the
-// machine runs.
+// machine runs; a worker has none.
 type etcdClient struct{ client *clientv3.Client }
 
 func (s *secretFiles) etcdClient() (*etcdClient, error) {
@@ -109,7 +117,12 @@ func (s *secretFiles) etcdClient() (*etcdClient, error) {
 	return &etcdClient{client: client}, err
 }
 
-func (c *etcdClient) get() (*clientv3.Client, error) { return c.client, nil }
+func (c *etcdClient) get() (*clientv3.Client, error) {
+	if c.client == nil {
+		return nil, errors.New("this node has no etcd")
+	}
+	return c.client, nil
+}
 
 // health reads the key "health" by consensus, as Talos's health check does.
 func (c *etcdClient) health(ctx context.Context) (uint64, error) {

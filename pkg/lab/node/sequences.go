@@ -116,8 +116,10 @@ func (m *machine) tearDownLifecycle(ctx context.Context) {
 
 // stopServices stops what runs on the disk.
 func (m *machine) stopServices(context.Context) {
-	m.stopEtcd()
-	m.services.stop("trustd")
+	if !m.cfg.Worker {
+		m.stopEtcd()
+		m.services.stop("trustd")
+	}
 	m.services.stop("cri")
 }
 
@@ -147,7 +149,9 @@ const restartCommand = 0x1234567
 func (m *machine) dropEverything() {
 	m.services.stop("machined")
 	var wg sync.WaitGroup
-	wg.Go(m.stopEtcd)
+	if !m.cfg.Worker {
+		wg.Go(m.stopEtcd)
+	}
 	wg.Go(func() { m.kubelet.stop(); m.apiserver.stop() })
 	wg.Go(m.leave)
 	wg.Wait()

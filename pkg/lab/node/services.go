@@ -122,7 +122,11 @@ func (s *services) unmet() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var unmet []string
-	for _, id := range []string{"apid", "etcd", "kubelet", "machined", "trustd"} {
+	required := []string{"apid", "etcd", "kubelet", "machined", "trustd"}
+	if s.m.cfg.Worker {
+		required = []string{"apid", "kubelet", "machined"}
+	}
+	for _, id := range required {
 		switch info := s.info[id]; {
 		case info == nil || info.State != "Running":
 			unmet = append(unmet, id+" not running")

@@ -19,7 +19,7 @@ import (
 
 // publishStatic publishes what the configuration settles for the whole boot.
 func (m *machine) publishStatic() {
-	put(m, "config.MachineTypeController", config.NewMachineType(), func(r *config.MachineType) { r.SetMachineType(machinetype.TypeControlPlane) })
+	put(m, "config.MachineTypeController", config.NewMachineType(), func(r *config.MachineType) { r.SetMachineType(machineType(m.cfg.Worker)) })
 	put(m, "runtime.VersionController", runtime.NewVersion(), func(r *runtime.Version) {
 		*r.TypedSpec() = runtime.VersionSpec{Name: "Talos", Version: m.cfg.TalosVersion}
 	})
@@ -39,8 +39,17 @@ func (m *machine) publishStatic() {
 		r.TypedSpec().NodeID = m.nodeID(m.cfg.Name)
 	})
 	put(m, "cluster.InfoController", cluster.NewInfo(), func(r *cluster.Info) { r.TypedSpec().ClusterName = m.cfg.Cluster })
-	m.publishEtcdStatic()
+	if !m.cfg.Worker {
+		m.publishEtcdStatic()
+	}
 	m.publishSpecs()
+}
+
+func machineType(worker bool) machinetype.Type {
+	if worker {
+		return machinetype.TypeWorker
+	}
+	return machinetype.TypeControlPlane
 }
 
 // publishEtcdStatic publishes etcd's configuration. The VIPs configured on the
@@ -81,7 +90,11 @@ func (m *machine) publishSpecs() {
 		put(m, "network.OperatorVIPConfigController", network.NewOperatorSpec(network.ConfigNamespaceName, network.LayeredID(spec.ConfigLayer, id)),
 			func(r *network.OperatorSpec) { *r.TypedSpec() = spec })
 	}
-	m.publishAddressSpec(m.cfg.Addr, network.ConfigMachineConfiguration)
+	for _, l := range m.cfg.AllLinks() {
+		for _, addr := range l.Addrs {
+			m.publishAddressSpec(addr, network.ConfigMachineConfiguration)
+		}
+	}
 }
 
 // Owners of address specs.
@@ -93,10 +106,11 @@ const (
 // addressSpecs returns an address's two specs: as its layer asks for it, and
 // as merged out of all layers.
 func (m *machine) addressSpecs(address netip.Prefix, layer network.ConfigLayer) (asked, merged *network.AddressSpec, askedOwner string) {
-	id := network.AddressID(m.cfg.Link, address)
+	link := m.cfg.LinkOf(address.Addr())
+	id := network.AddressID(link, address)
 	asked, askedOwner = network.NewAddressSpec(network.ConfigNamespaceName, network.LayeredID(layer, id)), "network.AddressConfigController"
 	if layer == network.ConfigOperator {
-		asked, askedOwner = network.NewAddressSpec(network.ConfigNamespaceName, fmt.Sprintf("vip/%s/%s", m.cfg.Link, id)), operatorSpecOwner
+		asked, askedOwner = network.NewAddressSpec(network.ConfigNamespaceName, fmt.Sprintf("vip/%s/%s", link, id)), operatorSpecOwner
 	}
 	return asked, network.NewAddressSpec(network.NamespaceName, id), askedOwner
 }
@@ -104,7 +118,7 @@ func (m *machine) addressSpecs(address netip.Prefix, layer network.ConfigLayer) 
 func (m *machine) publishAddressSpec(address netip.Prefix, layer network.ConfigLayer) {
 	asked, merged, owner := m.addressSpecs(address, layer)
 	spec := network.AddressSpecSpec{
-		Address: address, LinkName: m.cfg.Link, Family: family(address.Addr()), Scope: nethelpers.ScopeGlobal,
+		Address: address, LinkName: m.cfg.LinkOf(address.Addr()), Family: family(address.Addr()), Scope: nethelpers.ScopeGlobal,
 		Flags: nethelpers.AddressFlags(nethelpers.AddressPermanent), AnnounceWithARP: layer == network.ConfigOperator, ConfigLayer: layer,
 	}
 	put(m, owner, asked, func(r *network.AddressSpec) { *r.TypedSpec() = spec })

@@ -16,12 +16,11 @@ type Release struct {
 
 // The releases from which on Talos does something else.
 var (
-	oldest           = semver.MustParse("1.8.0-0")
-	noUserDisks      = semver.MustParse("1.10.0-0") // the phase unmountUser is gone
-	noBroadcast      = semver.MustParse("1.11.3")   // siderolabs/talos#11902
-	documents        = semver.MustParse("1.12.0-alpha.2")
-	force            = semver.MustParse("1.12.0-beta.0")
-	configsSensitive = []semver.Version{semver.MustParse("1.12.9"), semver.MustParse("1.13.4")}
+	oldest      = semver.MustParse("1.8.0-0")
+	noUserDisks = semver.MustParse("1.10.0-0") // the phase unmountUser is gone
+	noBroadcast = semver.MustParse("1.11.3")   // siderolabs/talos#11902
+	documents   = semver.MustParse("1.12.0-alpha.2")
+	force       = semver.MustParse("1.12.0-beta.0")
 	// A stopped candidate revokes its lease (siderolabs/talos f7790816e, with
 	// backports to two older lines).
 	revokesLease = []semver.Version{
@@ -67,9 +66,6 @@ func (r Release) SetsBroadcast() bool { return !r.since(noBroadcast) }
 // LeavesLease says whether a candidate whose operator is stopped leaves its
 // key in the queue, until the lease ends.
 func (r Release) LeavesLease() bool { return !r.sinceInLine(revokesLease) }
-
-// ShowsAPIServerConfigs says whether os:reader may read APIServerConfigs.
-func (r Release) ShowsAPIServerConfigs() bool { return !r.sinceInLine(configsSensitive) }
 
 func (r Release) since(first semver.Version) bool { return !r.known || r.version.GTE(first) }
 

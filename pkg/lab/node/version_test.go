@@ -22,9 +22,6 @@ func TestReleases(t *testing.T) {
 		"a stopped candidate leaves its lease": {Release.LeavesLease,
 			[]string{"v1.8.0", "v1.11.6", "v1.12.10", "v1.13.0", "v1.13.7", "v1.14.0-alpha.1", "v1.14.0-beta.0"},
 			[]string{"v1.12.11", "v1.13.8", "v1.13.9", "v1.14.0-beta.1", "v1.14.0", "v1.15.0-alpha.0"}},
-		"APIServerConfigs are for readers": {Release.ShowsAPIServerConfigs,
-			[]string{"v1.8.0", "v1.11.6", "v1.12.8", "v1.13.0-beta.0", "v1.13.0", "v1.13.3"},
-			[]string{"v1.12.9", "v1.12.11", "v1.13.4", "v1.13.9", "v1.14.0"}},
 	}
 	for name, row := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -27,6 +27,7 @@ import (
 type router struct {
 	local   *grpc.ClientConn
 	isLocal func(string) bool
+	worker  bool
 	tls     *tls.Config
 	port    uint16
 
@@ -35,7 +36,7 @@ type router struct {
 }
 
 func newRouter(local *grpc.ClientConn, cfg Config) *router {
-	return &router{local: local, isLocal: cfg.IsLocal, tls: cfg.ProxyTLS, port: cfg.Port, conns: map[string]*grpc.ClientConn{}}
+	return &router{local: local, isLocal: cfg.IsLocal, worker: cfg.Worker, tls: cfg.ProxyTLS, port: cfg.Port, conns: map[string]*grpc.ClientConn{}}
 }
 
 // direct is the proxy's director. A call that another apid has routed already
@@ -48,6 +49,8 @@ func (r *router) direct(ctx context.Context, method string) (proxy.Mode, []proxy
 		return proxy.One2One, []proxy.Backend{&backend{conn: r.local}}, nil
 	case len(node) > 1:
 		return proxy.One2One, nil, status.Error(codes.InvalidArgument, "node metadata must be single-valued")
+	case r.worker:
+		return r.directWorker(method, nodes, node)
 	case nodes == nil:
 		b, err := r.backend(node[0])
 		return proxy.One2One, []proxy.Backend{b}, err

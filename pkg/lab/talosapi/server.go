@@ -55,6 +55,9 @@ type Config struct {
 	ProxyTLS  *tls.Config
 	// IsLocal reports whether a call's target names this very node.
 	IsLocal func(target string) bool
+	// Worker makes it a worker's API: its front forwards nothing, and what is
+	// about the control plane is Unimplemented.
+	Worker bool
 	// Port is the port of the other nodes' fronts; 0 means Port.
 	Port uint16
 }
@@ -117,6 +120,8 @@ func newBack(cfg Config) *grpc.Server {
 		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
 		grpc.UnaryInterceptor(authorizeUnary),
 		grpc.StreamInterceptor(authorizeStream),
+		grpc.ChainUnaryInterceptor(controlPlaneUnary(cfg.Worker)),
+		grpc.ChainStreamInterceptor(controlPlaneStream(cfg.Worker)),
 	)
 	machine.RegisterMachineServiceServer(back, &machineService{cfg: cfg})
 	cosiv1alpha1.RegisterStateServer(back, server.NewState(state.Filter(cfg.State, accessPolicy(cfg.State))))
