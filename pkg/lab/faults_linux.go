@@ -17,7 +17,8 @@ import (
 type faults struct {
 	spec     Spec
 	machines map[string]*machine
-	sw       *l2.Switch
+	sw       *l2.Switch   // of the main segment
+	segments []*l2.Switch // all; a host has its own name on each
 	log      *truth.Log
 
 	turn   sync.Mutex // one inject or undo at a time
@@ -102,14 +103,23 @@ func (f *faults) part(a ActiveFault, on bool) error {
 	if err != nil {
 		return err
 	}
+	if a.Args[FlagFrom] != "" {
+		for _, h := range others {
+			if !f.spec.adjacent(a.Node, h) {
+				return withHint(fmt.Errorf("%s and %s share no segment", a.Node, h), "what lies between them is the %s", workstationName)
+			}
+		}
+	}
 	for _, h := range others {
-		switch {
-		case on:
-			f.sw.Part(a.Node, h)
-			f.sw.Part(h, a.Node)
-		case !keptApart(f.list(), hosts, a.Node, h):
-			f.sw.Heal(a.Node, h)
-			f.sw.Heal(h, a.Node)
+		for _, sw := range f.segments {
+			switch {
+			case on:
+				sw.Part(a.Node, h)
+				sw.Part(h, a.Node)
+			case !keptApart(f.list(), hosts, a.Node, h):
+				sw.Heal(a.Node, h)
+				sw.Heal(h, a.Node)
+			}
 		}
 	}
 	return nil

@@ -69,10 +69,7 @@ func (f files) write(s Spec, now time.Time) (password string, err error) {
 
 // writeTalosconfigs writes one for the administrator and one for each lesser role.
 func (f files) writeTalosconfigs(s Spec, cluster *pki.Cluster) error {
-	var nodes []string
-	for _, p := range s.places() {
-		nodes = append(nodes, p.Addr.String())
-	}
+	nodes, _ := s.addresses()
 	for suffix, role := range map[string]string{
 		"": "os:admin", "-operator": "os:operator", "-reader": "os:reader",
 	} {
@@ -90,16 +87,15 @@ func (f files) writeTalosconfigs(s Spec, cluster *pki.Cluster) error {
 // environment is what a command on the workstation finds set, besides what its
 // caller gave it.
 func (f files) environment(s Spec) map[string]string {
-	var vips, nodes []string
+	var vips []string
 	for _, v := range s.VIPs {
 		vips = append(vips, v.String())
 	}
-	for _, p := range s.places() {
-		nodes = append(nodes, p.Addr.String())
-	}
+	nodes, workers := s.addresses()
 	return map[string]string{
 		"TALOSCONFIG": f.talosconfig(), "KUBECONFIG": f.kubeconfig(), "VIPCTL_CONFIG": f.config(),
 		EnvName: s.Name, EnvVIP: strings.Join(vips, ","), EnvNodes: strings.Join(nodes, ","),
+		EnvWorkers: strings.Join(workers, ","),
 	}
 }
 
@@ -131,6 +127,9 @@ func vipctlConfig(s Spec, passwordFile string) configFile {
 		c.LeaseTTL = s.LeaseTTL.String()
 	}
 	for _, p := range s.places() {
+		if p.Worker { // it has no part in the VIP
+			continue
+		}
 		c.Nodes[p.Name] = configNode{Power: configPower{
 			Driver: "redfish", URL: "http://" + p.BMC.String(), Username: bmcUser, PasswordFile: passwordFile,
 		}}

@@ -19,7 +19,9 @@ type Lab struct{ Name string }
 const (
 	EnvName  = "VIPCTL_LAB"       // the lab's name
 	EnvVIP   = "VIPCTL_LAB_VIP"   // its VIPs, separated by commas
-	EnvNodes = "VIPCTL_LAB_NODES" // its nodes' addresses, separated by commas
+	EnvNodes = "VIPCTL_LAB_NODES" // its control planes' addresses, separated by commas
+	// EnvWorkers has the workers', and is empty where there are none.
+	EnvWorkers = "VIPCTL_LAB_WORKERS"
 )
 
 // Open returns the running lab of that name.

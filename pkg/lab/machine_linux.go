@@ -22,9 +22,6 @@ import (
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
-// nodeLink is the name of a node's link, in the node.
-const nodeLink = "eth0"
-
 // crashed begins the detail of a PowerOff event that nobody asked for.
 const crashed = "crash: "
 
@@ -52,9 +49,12 @@ type machine struct {
 // site is what machines share.
 type site struct {
 	truth  truth.Recorder
-	events *os.File // write end of the log of true instants
-	sw     *l2.Switch
-	reaper *reaper
+	events *os.File   // write end of the log of true instants
+	sw     *l2.Switch // of the machine's main link
+	// segments are the switches of Spec.segments, on each of which a machine's
+	// port has the machine's name.
+	segments []*l2.Switch
+	reaper   *reaper
 	// ended is told that a machine's processes are gone; may be nil.
 	ended func(node string)
 }
@@ -62,7 +62,8 @@ type site struct {
 // boot is one life of a machine, from its first process to its last.
 type boot struct {
 	cmd    *exec.Cmd
-	port   *l2.Port
+	port   *l2.Port   // of the main link
+	more   []*l2.Port // of the others
 	orders *orders
 	frozen bool // guarded by machine.mu
 }
@@ -116,11 +117,28 @@ func (m *machine) powerOff() {
 	<-off
 }
 
-// silence cuts the port and says so. The caller holds mu, and the machine is on.
+// ports returns the ports that are attached, the main link's first.
+func (b *boot) ports() []*l2.Port {
+	if b.port == nil {
+		return nil
+	}
+	return append([]*l2.Port{b.port}, b.more...)
+}
+
+// silence cuts every port and says so. The caller holds mu, and the machine is on.
 func (m *machine) silence(why string) {
-	m.run.port.Cut()
+	for _, p := range m.run.ports() {
+		p.Cut()
+	}
 	m.record(truth.LinkCut, why)
-	m.site.sw.Forget(m.place.Name)
+	m.forget()
+}
+
+// forget makes the machine's next answers news.
+func (m *machine) forget() {
+	for _, sw := range m.site.segments {
+		sw.Forget(m.place.Name)
+	}
 }
 
 // live takes the machine through its boots until the power is gone.
@@ -134,7 +152,7 @@ func (m *machine) live(ctx context.Context, delay time.Duration) {
 	}()
 	for sleep(ctx, delay) {
 		at, err := m.boot(ctx)
-		m.site.sw.Forget(m.place.Name)
+		m.forget()
 		if m.site.ended != nil {
 			m.site.ended(m.place.Name)
 		}
@@ -188,10 +206,12 @@ func (m *machine) boot(ctx context.Context) (at time.Duration, err error) {
 	m.mu.Lock()
 	m.run = nil
 	m.mu.Unlock()
-	if run.port != nil {
-		_ = run.port.Close()
+	for _, p := range run.ports() {
+		_ = p.Close()
 	}
-	_ = netns.Unplug(link) // usually gone with the machine's namespace
+	for i := range m.place.Links {
+		_ = netns.Unplug(cable(link, i)) // usually gone with the machine's namespace
+	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
 		return at, err // what it said itself counts more than a late link
 	}
@@ -223,14 +243,35 @@ func (m *machine) start() (run *boot, link string, err error) {
 	return &boot{cmd: cmd, orders: o}, fmt.Sprintf("%s.%d", m.place.Name, m.boots), nil
 }
 
-// plug ties the running machine to the switch and tells it so.
-func (m *machine) plug(ctx context.Context, run *boot, link string) error {
-	err := netns.Plug(netns.Cable{Name: link, PeerPID: run.cmd.Process.Pid, Peer: nodeLink, PeerMAC: m.mac})
+// cable names this end of the cable of a machine's i-th link.
+func cable(main string, i int) string {
+	if i == 0 {
+		return main
+	}
+	return fmt.Sprintf("%s.%d", main, i)
+}
+
+// connect ties the running machine's i-th link to its segment.
+func (m *machine) connect(run *boot, link string, i int) (*l2.Port, error) {
+	l := m.place.Links[i]
+	err := netns.Plug(netns.Cable{Name: cable(link, i), PeerPID: run.cmd.Process.Pid, Peer: l.Name, PeerMAC: m.mac})
 	if err != nil {
+		return nil, err
+	}
+	return m.site.segments[l.Segment].Attach(m.place.Name, cable(link, i))
+}
+
+// plug ties the running machine to the switches and tells it so.
+func (m *machine) plug(ctx context.Context, run *boot, link string) (err error) {
+	if run.port, err = m.connect(run, link, 0); err != nil {
 		return err
 	}
-	if run.port, err = m.site.sw.Attach(m.place.Name, link); err != nil {
-		return err
+	for i := 1; i < len(m.place.Links); i++ {
+		port, err := m.connect(run, link, i)
+		if err != nil {
+			return err
+		}
+		run.more = append(run.more, port)
 	}
 	m.mu.Lock()
 	m.power, m.run = PowerOn, run
@@ -295,7 +336,9 @@ func (m *machine) melt() error {
 		return err
 	}
 	m.run.frozen = false
-	m.run.port.Restore()
+	for _, p := range m.run.ports() {
+		p.Restore()
+	}
 	m.record(truth.LinkRestored, "freeze")
 	return nil
 }

@@ -10,14 +10,21 @@ import (
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
-// readiness follows a lab's start: every node must boot, and every VIP be held.
+// readiness follows a lab's start: every node must boot, and every VIP be held
+// that a node can hold.
 type readiness struct {
 	booting []string     // nodes that have not booted yet
 	unheld  []netip.Addr // VIPs that nobody held yet
 }
 
 func newReadiness(s Spec) *readiness {
-	return &readiness{booting: s.nodeNames(), unheld: slices.Clone(s.VIPs)}
+	r := &readiness{booting: s.nodeNames()}
+	for _, vip := range s.VIPs {
+		if len(s.eligible(vip)) > 0 {
+			r.unheld = append(r.unheld, vip)
+		}
+	}
+	return r
 }
 
 func (r *readiness) done() bool { return len(r.booting) == 0 && len(r.unheld) == 0 }

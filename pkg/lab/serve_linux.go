@@ -160,20 +160,21 @@ func (s *supervisor) status() Status {
 	st := Status{
 		Name: s.spec.Name, Dir: s.files.dir, TalosVersion: s.spec.TalosVersion, TalosTiming: s.spec.TalosTiming,
 		LeaseTTLSeconds: s.spec.LeaseTTL.Seconds(), BootTimeSeconds: s.spec.BootTime.Seconds(),
-		Ready: wasReady(s.spec, events),
+		Ready: wasReady(s.spec, events), ConfigStyle: s.spec.configStyle(), Segments: s.spec.segmentStatus(),
 	}
 	held := make(map[string][]string)
 	for _, vip := range s.spec.VIPs {
 		nodes := holders(events, vip)
-		st.VIPs = append(st.VIPs, VIPStatus{Address: vip.String(), Holders: nodes})
+		st.VIPs = append(st.VIPs, VIPStatus{Address: vip.String(), Holders: nodes,
+			Eligible: append([]string{}, s.spec.eligible(vip)...), Note: s.spec.vipNote(vip)})
 		for _, n := range nodes {
 			held[n] = append(held[n], vip.String())
 		}
 	}
 	for _, p := range s.spec.places() {
 		power, pid := s.faults.machines[p.Name].state()
-		n := NodeStatus{Name: p.Name, Address: p.Addr.String(), BMC: p.BMC.String(), Power: power, PID: pid,
-			VIPs: append([]string{}, held[p.Name]...), Faults: []string{}}
+		n := s.spec.nodeStatus(p)
+		n.Power, n.PID, n.VIPs, n.Faults = power, pid, append([]string{}, held[p.Name]...), []string{}
 		for _, a := range active {
 			if a.Node == p.Name {
 				n.Faults = append(n.Faults, a.String())

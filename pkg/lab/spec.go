@@ -9,11 +9,14 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/vipctl/vipctl/pkg/lab/node"
 )
 
 // Versions that the nodes say they are unless told otherwise.
@@ -26,36 +29,44 @@ const (
 // Spec is what a lab is asked to be. The zero value, after Default, is three
 // control planes with Talos's own times.
 type Spec struct {
-	Name          string       `json:"name"`
-	ControlPlanes int          `json:"controlPlanes"` // 1, 3 or 5
-	VIPs          []netip.Addr `json:"vips"`          // IPv4, in Network
+	Name          string `json:"name"`
+	ControlPlanes int    `json:"controlPlanes"` // 1 to 5
+	// Workers are nodes without etcd and kube-apiserver: 0 to 5.
+	Workers int `json:"workers,omitempty"`
+	// VIPs may be of both families. One that lies on none of the lab's networks
+	// is allowed: nobody but its owner reaches it.
+	VIPs []netip.Addr `json:"vips"`
 	// LeaseTTL is the election lease: whole seconds, at least 2 s, for etcd
 	// silently raises less. Talos: 60 s.
 	LeaseTTL time.Duration `json:"leaseTTL"`
 	// BootTime passes between power-on (or a reboot) and the node's first sign
 	// of life. The boot at the lab's start does not wait for it.
 	BootTime time.Duration `json:"bootTime"`
-	// VIPNodes are the nodes that have the VIP configured; none means all.
-	VIPNodes     []string `json:"vipNodes,omitempty"`
-	TalosVersion string   `json:"talosVersion"`
+	// VIPNodes are the nodes that have the VIPs configured; none means all
+	// control planes. A worker that has one never campaigns, as on Talos.
+	VIPNodes []string `json:"vipNodes,omitempty"`
+	// VIPLinks names the link that VIPs are configured on, by node, and of all
+	// others under "". By default it is the VLAN for a VIP of the VLAN's
+	// subnets, and else eth0. The link need not exist: then the node never
+	// campaigns, as on Talos.
+	VIPLinks map[string]string `json:"vipLinks,omitempty"`
+	// VLAN is the ID of a VLAN that every node and the workstation are on, as
+	// link eth0.ID; 0 is none.
+	VLAN uint16 `json:"vlan,omitempty"`
+	// Subnets is 1, or 2 where the lesser half of the control planes is on a
+	// segment of its own behind the workstation, which routes.
+	Subnets int `json:"subnets,omitempty"`
+	// TalosVersion is what the nodes say they are, from v1.8 on; they behave
+	// like it.
+	TalosVersion string `json:"talosVersion"`
+	// ConfigStyle is node.StyleLegacy or node.StyleDocuments; by default the
+	// latter where TalosVersion has it.
+	ConfigStyle string `json:"configStyle,omitempty"`
 	// TalosTiming keeps Talos's delays; without it etcd's health is checked at once.
 	TalosTiming bool `json:"talosTiming,omitempty"`
 	// Seed changes the nodes' hardware addresses.
 	Seed uint32 `json:"seed,omitempty"`
 }
-
-// The address plan: the workstation is .1, nodes are .2 on, the first VIP is
-// .50, and the BMC of a node is 100 above it.
-var (
-	Network    = netip.MustParsePrefix("10.5.0.0/24")
-	DefaultVIP = netip.MustParseAddr("10.5.0.50")
-)
-
-const (
-	workstationHost = 1
-	firstNodeHost   = 2
-	firstBMCHost    = 102
-)
 
 // Defaults and limits of a Spec.
 const (
@@ -63,6 +74,9 @@ const (
 	minLeaseTTL     = 2 * time.Second
 	maxLeaseTTL     = 10 * time.Minute
 	maxBootTime     = 10 * time.Minute
+	maxNodes        = 5 // of each kind
+	maxVLAN         = 4094
+	broadcastHost   = 255
 )
 
 // SpecError says what is wrong with a Spec.
@@ -81,6 +95,9 @@ func (s Spec) Default() Spec {
 	if s.ControlPlanes == 0 {
 		s.ControlPlanes = 3
 	}
+	if s.Subnets == 0 {
+		s.Subnets = 1
+	}
 	if len(s.VIPs) == 0 {
 		s.VIPs = []netip.Addr{DefaultVIP}
 	}
@@ -97,8 +114,8 @@ func (s Spec) Default() Spec {
 }
 
 var (
-	namePattern    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
-	versionPattern = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
+	namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+	linkPattern = regexp.MustCompile(`^[^\s/]{1,15}$`) // IFNAMSIZ is 16 with its zero
 )
 
 // checkName returns a SpecError where name cannot be a lab's.
@@ -118,18 +135,49 @@ func (s Spec) Validate() error {
 	if err := checkName(s.Name); err != nil {
 		errs = append(errs, err)
 	}
-	if !slices.Contains([]int{1, 3, 5}, s.ControlPlanes) {
-		wrong("control-planes", "%d control planes make no good quorum; have 1, 3 or 5", s.ControlPlanes)
-	}
 	if s.LeaseTTL < minLeaseTTL || s.LeaseTTL > maxLeaseTTL || s.LeaseTTL%time.Second != 0 {
 		wrong("lease-ttl", "%v is not a number of whole seconds from %v to %v", s.LeaseTTL, minLeaseTTL, maxLeaseTTL)
 	}
 	if s.BootTime < 0 || s.BootTime > maxBootTime {
 		wrong("boot-time", "%v is not between 0s and %v", s.BootTime, maxBootTime)
 	}
-	if !versionPattern.MatchString(s.TalosVersion) {
-		wrong("talos-version", "%q is not a version such as %s", s.TalosVersion, DefaultTalosVersion)
+	release, err := node.ParseRelease(s.TalosVersion)
+	if err != nil {
+		wrong("talos-version", "%v", err)
 	}
+	switch {
+	case !slices.Contains([]string{"", node.StyleLegacy, node.StyleDocuments}, s.ConfigStyle):
+		wrong("config-style", "%q is neither %s nor %s", s.ConfigStyle, node.StyleLegacy, node.StyleDocuments)
+	case s.ConfigStyle == node.StyleDocuments && !release.HasDocuments():
+		wrong("config-style", "Talos %s has no documents for VIPs; v1.12 and later do", s.TalosVersion)
+	}
+	if s.checkShape(wrong); len(errs) == 0 { // what follows counts on the shape
+		s.checkVIPs(wrong)
+	}
+	return errors.Join(errs...)
+}
+
+// checkShape says what is wrong with the numbers of nodes and networks.
+func (s Spec) checkShape(wrong func(field, format string, args ...any)) {
+	if s.ControlPlanes < 1 || s.ControlPlanes > maxNodes {
+		wrong("control-planes", "%d is not between 1 and %d", s.ControlPlanes, maxNodes)
+	}
+	if s.Workers < 0 || s.Workers > maxNodes {
+		wrong("workers", "%d is not between 0 and %d", s.Workers, maxNodes)
+	}
+	if s.VLAN > maxVLAN {
+		wrong("vlan", "%d is not between 1 and %d", s.VLAN, maxVLAN)
+	}
+	switch {
+	case s.Subnets != 1 && s.Subnets != 2:
+		wrong("subnets", "%d is neither 1 nor 2", s.Subnets)
+	case s.Subnets == 2 && s.ControlPlanes < 2:
+		wrong("subnets", "one control plane cannot be on two subnets")
+	}
+}
+
+// checkVIPs says what is wrong with the VIPs and where they are configured.
+func (s Spec) checkVIPs(wrong func(field, format string, args ...any)) {
 	for i, vip := range s.VIPs {
 		if reason := s.refuseVIP(vip, s.VIPs[:i]); reason != "" {
 			wrong("vip", "%s %s", vip, reason)
@@ -141,49 +189,78 @@ func (s Spec) Validate() error {
 			wrong("vip-nodes", "there is no node %q; nodes are %s", n, strings.Join(names, ", "))
 		}
 	}
-	return errors.Join(errs...)
+	for _, n := range slices.Sorted(maps.Keys(s.VIPLinks)) {
+		if n != "" && !slices.Contains(names, n) {
+			wrong("vip-link", "there is no node %q; nodes are %s", n, strings.Join(names, ", "))
+		}
+		if !linkPattern.MatchString(s.VIPLinks[n]) {
+			wrong("vip-link", "%q is not the name of a link", s.VIPLinks[n])
+		}
+	}
+	if s.configStyle() == node.StyleLegacy {
+		s.checkLegacy(wrong)
+	}
+}
+
+// checkLegacy says what machine configurations of the old style cannot have.
+func (s Spec) checkLegacy(wrong func(field, format string, args ...any)) {
+	for _, p := range s.places() {
+		seen := make(map[string]netip.Addr)
+		for _, vip := range s.vipsOf(p) {
+			if p.Worker {
+				wrong("vip-nodes", "%s: virtual (shared) IP is not allowed on non-controlplane nodes by a legacy configuration", p.Name)
+				break
+			}
+			if first, taken := seen[vip.Link]; taken {
+				wrong("vip", "a legacy configuration (always before Talos v1.12) has one VIP a link, and %s of %s has %s already; %s needs another link, or the style documents",
+					vip.Link, p.Name, first, vip.Addr)
+				return // it is the same on the other nodes
+			}
+			seen[vip.Link] = vip.Addr
+		}
+	}
+}
+
+// configStyle returns the style that is asked for, or the release's newest.
+func (s Spec) configStyle() string {
+	release, _ := node.ParseRelease(s.TalosVersion)
+	switch {
+	case s.ConfigStyle != "":
+		return s.ConfigStyle
+	case release.HasDocuments():
+		return node.StyleDocuments
+	default:
+		return node.StyleLegacy
+	}
 }
 
 // refuseVIP says why the address cannot be a VIP, or "".
 func (s Spec) refuseVIP(vip netip.Addr, before []netip.Addr) string {
-	if !vip.Is4() || !Network.Contains(vip) {
-		return fmt.Sprintf("is not an IPv4 address in the lab's network %s", Network)
+	if !vip.IsGlobalUnicast() || vip.Is4In6() || vip.Zone() != "" {
+		return "is not an address that nodes can share"
 	}
-	host := int(vip.As4()[3])
-	switch {
-	case host == 0 || host == 255:
-		return "is the network's own or its broadcast address"
-	case host == workstationHost:
-		return "is the workstation's address"
-	case host >= firstNodeHost && host < firstNodeHost+s.ControlPlanes:
-		return "is a node's address"
-	case host >= firstBMCHost && host < firstBMCHost+s.ControlPlanes:
-		return "is a BMC's address"
-	case slices.Contains(before, vip):
+	if slices.Contains(before, vip) {
 		return "is named twice"
 	}
-	return ""
-}
-
-// place is where a node is on the lab's network.
-type place struct {
-	Name string
-	Addr netip.Addr
-	BMC  netip.Addr
-	MAC  [6]byte
-}
-
-// places returns all nodes, in the order of their numbers.
-func (s Spec) places() []place {
-	var all []place
-	for i := range s.ControlPlanes {
-		all = append(all, place{
-			Name: fmt.Sprintf("cp-%d", i+1),
-			Addr: host(firstNodeHost + i), BMC: host(firstBMCHost + i),
-			MAC: s.mac(firstNodeHost + i),
-		})
+	for _, seg := range s.segments() {
+		switch vip {
+		case seg.IPv4.Addr(), seg.IPv6.Addr(), host(seg.IPv4, broadcastHost):
+			return "is the network's own or its broadcast address"
+		case host(seg.IPv4, workstationHost), host(seg.IPv6, workstationHost):
+			return "is the workstation's address"
+		}
 	}
-	return all
+	for _, p := range s.places() {
+		if vip == p.BMC {
+			return "is a BMC's address"
+		}
+		for _, l := range p.Links {
+			if slices.ContainsFunc(l.Addrs, func(a netip.Prefix) bool { return a.Addr() == vip }) {
+				return "is a node's address"
+			}
+		}
+	}
+	return ""
 }
 
 func (s Spec) nodeNames() []string {
@@ -192,25 +269,4 @@ func (s Spec) nodeNames() []string {
 		names = append(names, p.Name)
 	}
 	return names
-}
-
-// vipsOf returns the VIPs that are configured on the node.
-func (s Spec) vipsOf(node string) []netip.Addr {
-	if len(s.VIPNodes) > 0 && !slices.Contains(s.VIPNodes, node) {
-		return nil
-	}
-	return s.VIPs
-}
-
-// host returns the address with that last byte.
-func host(n int) netip.Addr {
-	b := Network.Addr().As4()
-	b[3] = byte(n)
-	return netip.AddrFrom4(b)
-}
-
-// mac is a locally administered unicast address (IEEE 802: second bit of the
-// first byte set, first bit clear), the same at every start.
-func (s Spec) mac(host int) [6]byte {
-	return [6]byte{0x02, byte(s.Seed >> 24), byte(s.Seed >> 16), byte(s.Seed >> 8), byte(s.Seed), byte(host)}
 }

@@ -31,7 +31,8 @@ type supervisor struct {
 	end   context.CancelFunc
 
 	log         *truth.Log
-	sw          *l2.Switch
+	sw          *l2.Switch   // of the main segment
+	segments    []*l2.Switch // of all, in the order of Spec.segments
 	reaper      *reaper
 	workstation *workstation
 	machines    []*machine // in the order of their numbers
@@ -101,8 +102,11 @@ func (s *supervisor) build() error {
 	for _, vip := range s.spec.VIPs {
 		watch = append(watch, netip.AddrPortFrom(vip, 6443))
 	}
-	s.sw = l2.New(s.log, watch...)
-	s.faults = &faults{spec: s.spec, sw: s.sw, log: s.log, machines: make(map[string]*machine)}
+	for range s.spec.segments() {
+		s.segments = append(s.segments, l2.New(s.log, watch...))
+	}
+	s.sw = s.segments[0]
+	s.faults = &faults{spec: s.spec, sw: s.sw, segments: s.segments, log: s.log, machines: make(map[string]*machine)}
 	if err := netns.SetUp("lo"); err != nil {
 		return explain(err, sysctl)
 	}
@@ -137,7 +141,9 @@ func (s *supervisor) watchTruth() {
 		case e := <-next:
 			switch e.Kind {
 			case truth.AddressRemoved:
-				s.sw.Forget(e.Node)
+				for _, sw := range s.segments {
+					sw.Forget(e.Node)
+				}
 			case truth.PowerOn:
 				s.faults.poweredOn(e.Node)
 			}
@@ -150,9 +156,14 @@ func (s *supervisor) watchTruth() {
 // buildWorkstation makes the workstation, and there a second door to the
 // supervisor for the commands that run on it.
 func (s *supervisor) buildWorkstation() error {
-	ns, err := s.host(workstationName, netip.PrefixFrom(host(workstationHost), Network.Bits()), s.spec.mac(workstationHost))
+	ns, err := s.host(workstationName, workstationHost, s.spec.workstation()...)
 	if err != nil {
 		return err
+	}
+	if s.spec.Subnets == 2 {
+		if err := ns.Do(netns.Forward); err != nil {
+			return err
+		}
 	}
 	s.workstation = &workstation{ns: ns, bin: s.files.path("bin"), env: s.files.environment(s.spec), reaper: s.reaper}
 	return ns.Do(func() error {
@@ -165,43 +176,52 @@ func (s *supervisor) buildWorkstation() error {
 	})
 }
 
-// host makes a network namespace with a link to the switch.
-func (s *supervisor) host(name string, addr netip.Prefix, mac [6]byte) (*netns.Namespace, error) {
+// host makes a network namespace with links to the switches. Its number n is
+// the host part of its addresses.
+func (s *supervisor) host(name string, n int, links ...link) (*netns.Namespace, error) {
 	ns, err := netns.New()
 	if err != nil {
 		return nil, explain(err, sysctl)
 	}
-	link := fmt.Sprintf("host.%d", addr.Addr().As4()[3])
-	if err := netns.Plug(netns.Cable{Name: link, PeerNS: ns, Peer: nodeLink, PeerMAC: mac[:]}); err != nil {
-		return nil, explain(err, sysctl)
+	mac := s.spec.mac(n)
+	for i, l := range links {
+		end := cable(fmt.Sprintf("host.%d", n), i)
+		if err := netns.Plug(netns.Cable{Name: end, PeerNS: ns, Peer: l.Name, PeerMAC: mac[:]}); err != nil {
+			return nil, explain(err, sysctl)
+		}
+		if err := ns.Do(func() error { return netns.Configure(l.Name, l.Addrs...) }); err != nil {
+			return nil, err
+		}
+		if _, err := s.segments[l.Segment].Attach(name, end); err != nil {
+			return nil, err
+		}
 	}
-	if err := ns.Do(func() error { return netns.Configure(nodeLink, addr) }); err != nil {
-		return nil, err
-	}
-	_, err = s.sw.Attach(name, link)
-	return ns, err
+	return ns, nil
 }
 
 // buildNode makes a node, off, and its BMC.
 func (s *supervisor) buildNode(p place, events *os.File, password string) error {
 	dir := s.files.node(p.Name)
-	var vips []node.VIP
-	for _, vip := range s.spec.vipsOf(p.Name) {
-		vips = append(vips, node.VIP{Addr: vip, Link: nodeLink})
-	}
 	cfg := node.Config{
-		Cluster: s.spec.Name, Name: p.Name, Link: nodeLink,
-		Addr: netip.PrefixFrom(p.Addr, Network.Bits()),
-		VIPs: vips, AllVIPs: s.spec.VIPs,
+		Cluster: s.spec.Name, Name: p.Name, Worker: p.Worker,
+		Link: p.Links[0].Name, Addr: p.Links[0].Addrs[0], Gateways: s.spec.gateways(p),
+		VIPs: s.spec.vipsOf(p), AllVIPs: s.spec.VIPs, ConfigStyle: s.spec.configStyle(),
 		LeaseTTL: s.spec.LeaseTTL, TalosTiming: s.spec.TalosTiming,
 		TalosVersion: s.spec.TalosVersion, KubernetesVersion: KubernetesVersion,
 		Dir: dir + "/disk", Secrets: s.files.secrets(),
 	}
+	for _, l := range p.Links {
+		cfg.Links = append(cfg.Links, l.Link)
+	}
 	for _, q := range s.spec.places() {
-		cfg.Peers = append(cfg.Peers, node.Peer{Name: q.Name, Addr: q.Addr})
+		if peer := (node.Peer{Name: q.Name, Addr: q.Addr}); q.Worker {
+			cfg.Workers = append(cfg.Workers, peer)
+		} else {
+			cfg.Peers = append(cfg.Peers, peer)
+		}
 	}
 	m, err := newMachine(p, cfg, dir, s.spec.BootTime,
-		site{truth: s.log, events: events, sw: s.sw, reaper: s.reaper, ended: s.faults.ended})
+		site{truth: s.log, events: events, sw: s.segments[p.Links[0].Segment], segments: s.segments, reaper: s.reaper, ended: s.faults.ended})
 	if err != nil {
 		return err
 	}
@@ -213,7 +233,8 @@ func (s *supervisor) buildNode(p place, events *os.File, password string) error 
 // buildBMC gives the node a BMC on a port of its own, so that it outlives the
 // node's power. The socket keeps its network namespace alive.
 func (s *supervisor) buildBMC(p place, m *machine, password string) error {
-	ns, err := s.host("bmc-"+p.Name, netip.PrefixFrom(p.BMC, Network.Bits()), s.spec.mac(int(p.BMC.As4()[3])))
+	ns, err := s.host("bmc-"+p.Name, int(p.BMC.As4()[3]),
+		link{Link: node.Link{Name: nodeLink, Addrs: []netip.Prefix{netip.PrefixFrom(p.BMC, Network.Bits())}}})
 	if err != nil {
 		return err
 	}

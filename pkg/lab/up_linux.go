@@ -77,6 +77,13 @@ func Up(ctx context.Context, spec Spec, opts Options) (*Lab, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
+	if opts.Progress != nil {
+		for _, vip := range spec.VIPs {
+			if note := spec.vipNote(vip); note != "" {
+				opts.Progress(fmt.Sprintf("VIP %s: %s", vip, note))
+			}
+		}
+	}
 	since := truth.Now()
 	sup, err := launch(spec)
 	if err != nil {

@@ -66,17 +66,49 @@ func writeStatus(w io.Writer, st lab.Status) error {
 		health = "etcd's health checked as Talos does"
 	}
 	fmt.Fprintf(w, "Lab %s: Talos %s, lease %gs, boot %gs, %s\n", st.Name, st.TalosVersion, st.LeaseTTLSeconds, st.BootTimeSeconds, health)
+	fmt.Fprintf(w, "Networks: %s; configuration style: %s\n", segments(st.Segments), st.ConfigStyle)
 	for _, v := range st.VIPs {
 		fmt.Fprintf(w, "VIP %s: held by %s\n", v.Address, cmp.Or(strings.Join(v.Holders, ", "), "nobody"))
+		if v.Note != "" {
+			fmt.Fprintf(w, "  %s\n", v.Note)
+		}
 	}
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NODE\tADDRESS\tBMC\tPOWER\tPID\tVIP\tFAULTS")
+	fmt.Fprintln(t, "NODE\tROLE\tADDRESS\tBMC\tPOWER\tPID\tVIP\tFAULTS")
 	for _, n := range st.Nodes {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, n.Address, n.BMC, n.Power,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, n.Role, addresses(n), n.BMC, n.Power,
 			pid(n.PID), dash(n.VIPs), dash(n.Faults))
 	}
 	return t.Flush()
+}
+
+// segments is as "main 10.5.0.0/24, vlan-100 10.6.0.0/24".
+func segments(all []lab.SegmentStatus) string {
+	var parts []string
+	for _, s := range all {
+		parts = append(parts, s.Name+" "+strings.Join(s.Subnets, " "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// addresses is the node's own address and what else it has, as
+// "10.5.0.2 eth0.100:10.6.0.2".
+func addresses(n lab.NodeStatus) string {
+	parts := []string{n.Address}
+	for i, l := range n.Links {
+		for _, a := range l.Addresses {
+			addr, _, _ := strings.Cut(a, "/")
+			switch {
+			case addr == n.Address:
+			case i == 0:
+				parts = append(parts, addr)
+			default:
+				parts = append(parts, l.Name+":"+addr)
+			}
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 func dash(list []string) string { return cmp.Or(strings.Join(list, ", "), "-") }

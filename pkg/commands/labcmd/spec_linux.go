@@ -3,6 +3,7 @@ package labcmd
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,18 +16,24 @@ import (
 type specFlags struct {
 	spec    lab.Spec
 	vips    []string
+	links   []string
 	timeout time.Duration
 }
 
 func addSpecFlags(cmd *cobra.Command) *specFlags {
 	f := &specFlags{spec: lab.Spec{}.Default()}
 	fl := cmd.Flags()
-	fl.IntVar(&f.spec.ControlPlanes, "control-planes", f.spec.ControlPlanes, "how many control-plane nodes: 1, 3 or 5")
-	fl.StringSliceVar(&f.vips, "vip", []string{lab.DefaultVIP.String()}, "the VIP, an IPv4 address in 10.5.0.0/24; may be repeated")
+	fl.IntVar(&f.spec.ControlPlanes, "control-planes", f.spec.ControlPlanes, "how many control-plane nodes: 1 to 5")
+	fl.IntVar(&f.spec.Workers, "workers", 0, "how many workers: 0 to 5")
+	fl.StringSliceVar(&f.vips, "vip", []string{lab.DefaultVIP.String()}, "the VIP; may be repeated, and IPv6: the lab is 10.5.0.0/24 and fd10:5::/64")
 	fl.DurationVar(&f.spec.LeaseTTL, "lease-ttl", f.spec.LeaseTTL, "lease of the election, in whole seconds from 2s; Talos has 60s")
 	fl.DurationVar(&f.spec.BootTime, "boot-time", f.spec.BootTime, "how long a node's firmware takes at power-on and reboot")
-	fl.StringSliceVar(&f.spec.VIPNodes, "vip-nodes", nil, "the nodes that have the VIP configured (default: all)")
-	fl.StringVar(&f.spec.TalosVersion, "talos-version", f.spec.TalosVersion, "the version that the nodes say they are")
+	fl.StringSliceVar(&f.spec.VIPNodes, "vip-nodes", nil, "the nodes that have the VIP configured (default: all control planes)")
+	fl.StringSliceVar(&f.links, "vip-link", nil, "LINK or NODE=LINK on which the VIP is configured; need not exist (default: eth0, or the VLAN for its addresses)")
+	fl.Uint16Var(&f.spec.VLAN, "vlan", 0, "put all on a VLAN of this ID, too, as eth0.ID: 10.6.0.0/24 and fd10:6::/64")
+	fl.IntVar(&f.spec.Subnets, "subnets", f.spec.Subnets, "2 puts the lesser half of the control planes behind a router, in 10.5.1.0/24")
+	fl.StringVar(&f.spec.TalosVersion, "talos-version", f.spec.TalosVersion, "the version that the nodes say they are and behave like, from v1.8 on")
+	fl.StringVar(&f.spec.ConfigStyle, "config-style", "", "how machine configurations have the VIP: legacy or documents (default: documents from v1.12 on)")
 	fl.BoolVar(&f.spec.TalosTiming, "talos-timing", false, "check etcd's health first after 5 s, as Talos does, not at once")
 	fl.Uint32Var(&f.spec.Seed, "seed", 0, "changes the nodes' hardware addresses")
 	fl.DurationVar(&f.timeout, "timeout", time.Minute, "how long the lab may take to come up")
@@ -46,6 +53,8 @@ func (f *specFlags) read(name string) (lab.Spec, error) {
 		}
 		spec.VIPs = append(spec.VIPs, vip)
 	}
+	links, err := readLinks(f.links)
+	spec.VIPLinks, errs = links, append(errs, err)
 	if f.timeout <= 0 {
 		errs = append(errs, cli.Usagef("timeout: %v is not positive", f.timeout))
 	}
@@ -56,4 +65,23 @@ func (f *specFlags) read(name string) (lab.Spec, error) {
 		return spec, cli.WithHint(&cli.UsageError{Err: err}, "`vipctl lab up --help` describes the flags")
 	}
 	return spec, nil
+}
+
+// readLinks reads LINK and NODE=LINK; the former is under "".
+func readLinks(list []string) (map[string]string, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	links := make(map[string]string)
+	for _, l := range list {
+		name, link, found := strings.Cut(l, "=")
+		if !found {
+			name, link = "", l
+		}
+		if _, twice := links[name]; twice {
+			return nil, cli.Usagef("vip-link: %s is for nodes that have one already", l)
+		}
+		links[name] = link
+	}
+	return links, nil
 }

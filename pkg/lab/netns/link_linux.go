@@ -79,15 +79,21 @@ func SetUp(name string) error {
 	return nil
 }
 
-// Configure gives the link of that name an address and sets it up.
-func Configure(name string, addr netip.Prefix) error {
+// Configure gives the link of that name addresses and sets it up. Duplicates
+// of IPv6 addresses are not looked for: it would take a second.
+func Configure(name string, addrs ...netip.Prefix) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("looking for the link %s: %w", name, err)
 	}
-	ipnet := &net.IPNet{IP: addr.Addr().AsSlice(), Mask: net.CIDRMask(addr.Bits(), addr.Addr().BitLen())}
-	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: ipnet}); err != nil {
-		return fmt.Errorf("adding %s to the link %s: %w", addr, name, err)
+	for _, addr := range addrs {
+		a := &netlink.Addr{IPNet: &net.IPNet{IP: addr.Addr().AsSlice(), Mask: net.CIDRMask(addr.Bits(), addr.Addr().BitLen())}}
+		if addr.Addr().Is6() {
+			a.Flags = unix.IFA_F_NODAD
+		}
+		if err := netlink.AddrAdd(link, a); err != nil {
+			return fmt.Errorf("adding %s to the link %s: %w", addr, name, err)
+		}
 	}
 	return SetUp(name)
 }
