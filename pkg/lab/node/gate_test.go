@@ -18,7 +18,7 @@ import (
 // newGate returns a gate on a state in which a candidate may campaign.
 func newGate(t *testing.T) (*machine, *gate) {
 	t.Helper()
-	st, err := talosapi.NewState(t.Context())
+	st, err := talosapi.NewState(t.Context(), "v1.13.9")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ type parts struct {
 }
 
 func newMachine(cfg Config, rec truth.Recorder, logger *log.Logger, mark bootMark) (*machine, error) {
-	st, err := talosapi.NewState(context.Background())
+	st, err := talosapi.NewState(context.Background(), cfg.TalosVersion)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func newFleet(t *testing.T, addrs ...string) *fleet {
 
 func (c *fleet) serve(addr string, ln net.Listener) {
 	c.t.Helper()
-	st, err := NewState(c.t.Context())
+	st, err := NewState(c.t.Context(), "v1.13.9")
 	if err != nil {
 		c.t.Fatal(err)
 	}
