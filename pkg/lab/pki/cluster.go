@@ -61,3 +61,7 @@ func ReadFile(path string) (*Cluster, error) {
 	}
 	return &Cluster{bundle: bundle}, nil
 }
+
+// Bundle returns the secrets as Talos's own generator of machine
+// configurations takes them. They are shared: the caller must not change them.
+func (c *Cluster) Bundle() *secrets.Bundle { return c.bundle }
