@@ -108,6 +108,9 @@ func newFake(t *testing.T, change func(*Config)) (*machine, *diary, <-chan int) 
 	put(m, linkStatusOwner, network.NewLinkStatus(network.NamespaceName, "eth0"), func(r *network.LinkStatus) {
 		r.TypedSpec().OperationalState = nethelpers.OperStateUp
 	})
+	put(m, "network.StatusController", network.NewStatus(network.NamespaceName, network.StatusID), func(r *network.Status) {
+		*r.TypedSpec() = network.StatusSpec{AddressReady: true, ConnectivityReady: true, HostnameReady: true, EtcFilesReady: true}
+	})
 	exit := make(chan int, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

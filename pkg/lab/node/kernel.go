@@ -88,7 +88,7 @@ func (k *kernel) mirror() error {
 	}
 	names := map[int]string{}
 	var up []int
-	keep := map[resource.ID]bool{}
+	keep, ethernet := map[resource.ID]bool{}, map[resource.ID]bool{}
 	for _, l := range links {
 		names[l.Attrs().Index] = l.Attrs().Name
 		if l.Attrs().RawFlags&unix.IFF_UP != 0 {
@@ -97,11 +97,13 @@ func (k *kernel) mirror() error {
 		keep[l.Attrs().Name] = true
 		put(k.m, linkStatusOwner, network.NewLinkStatus(network.NamespaceName, l.Attrs().Name),
 			func(r *network.LinkStatus) { *r.TypedSpec() = k.m.asConfigured(linkStatus(l), l.Attrs().Name, links) })
+		ethernet[l.Attrs().Name] = k.m.publishEthernet(l.Attrs().Name)
 	}
 	if err := k.mirrorAddresses(names, up); err != nil {
 		return err
 	}
 	k.forget(network.LinkStatusType, linkStatusOwner, keep)
+	k.forget(network.EthernetStatusType, ethernetStatusOwner, ethernet)
 	return k.mirrorRoutes(names)
 }
 

@@ -78,6 +78,7 @@ func (k *kubelet) stop() {
 		k.cancel()
 		<-k.done
 		drop(k.m, staticPodOwner, k.status().Metadata())
+		k.dropOthers()
 	}
 	k.setPod("kubelet is not running")
 	k.m.services.set("kubelet", machineapi.ServiceStateEvent_FINISHED, "Service finished successfully", healthUnknown)
@@ -112,19 +113,13 @@ func (k *kubelet) watchPod(ctx context.Context, done chan struct{}) {
 
 // publish shows the apiserver's pod, ready or not.
 func (k *kubelet) publish(ready bool) {
-	condition := map[bool]string{true: "True", false: "False"}[ready]
 	put(k.m, staticPodOwner, k.status(), func(r *k8s.StaticPodStatus) {
-		r.TypedSpec().PodStatus = map[string]any{
-			"phase": "Running",
-			"conditions": []any{
-				map[string]any{"type": "Initialized", "status": "True"},
-				map[string]any{"type": "Ready", "status": condition},
-				map[string]any{"type": "ContainersReady", "status": condition},
-				map[string]any{"type": "PodScheduled", "status": "True"},
-			},
-			"containerStatuses": []any{map[string]any{"name": "kube-apiserver", "ready": ready}},
-		}
+		r.TypedSpec().PodStatus = podStatus(k8s.APIServerID, ready)
 	})
+	k.publishOthers()
+	if ready {
+		k.m.publishNodeStatus()
+	}
 	reason := k.status().Metadata().ID() + " not ready"
 	if ready {
 		reason = ""
@@ -144,14 +139,4 @@ func (k *kubelet) setPod(reason string) {
 	if changed {
 		k.m.status.assess()
 	}
-}
-
-// unmet returns why the static pod keeps the machine from being ready, or "".
-func (k *kubelet) unmet() string {
-	if k.m.cfg.Worker {
-		return ""
-	}
-	k.pod.Lock()
-	defer k.pod.Unlock()
-	return k.podReady
 }

@@ -24,6 +24,8 @@ type machine struct {
 	boot   bootMark
 	state  state.State
 	events *talosapi.EventLog
+	// secrets are nil in a machine without a disk, as in tests.
+	secrets *secretFiles
 
 	services  *services
 	status    *machineStatus
@@ -82,6 +84,8 @@ func (m *machine) run(ctx context.Context) int {
 	var wg sync.WaitGroup
 	wg.Go(func() { m.etcd.run(ctx) })
 	wg.Go(func() { m.apiserver.run(ctx) })
+	wg.Go(func() { m.status.follow(ctx) })
+	wg.Go(func() { m.followMembers(ctx) })
 	wg.Go(func() { m.bootSequence(ctx) })
 	defer wg.Wait()
 	defer cancel()

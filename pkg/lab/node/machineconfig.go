@@ -173,4 +173,3 @@ func (c Config) vips() []string {
 	}
 	return list
 }
-

@@ -83,6 +83,7 @@ func (m *machine) operate(ctl *control, truthLog *os.File) (int, error) {
 	if err != nil {
 		return 1, err
 	}
+	m.secrets = secrets
 	client := &etcdClient{}
 	if !m.cfg.Worker {
 		if client, err = secrets.etcdClient(); err != nil {
@@ -99,6 +100,11 @@ func (m *machine) operate(ctl *control, truthLog *os.File) (int, error) {
 	}()
 	go mirror.repeat(ctx)
 	go (&discovery{m: m, tls: secrets.proxy}).run(ctx)
+	go func() {
+		if err := (&kubePrism{m: m}).run(ctx); err != nil {
+			m.log.Printf("%v", err)
+		}
+	}()
 	f := &faults{m: m, hang: hang}
 	go func() {
 		if err := ctl.serve(f.obey); err != nil {
@@ -123,6 +129,7 @@ func ignoreStray() {
 
 // secretFiles is the machine's part of the cluster's secrets.
 type secretFiles struct {
+	cluster       *pki.Cluster
 	etcd          pki.EtcdFiles
 	apiserver     pki.APIServerFiles
 	server, proxy *tls.Config
@@ -138,7 +145,7 @@ func (m *machine) readSecrets() (*secretFiles, error) {
 	}
 	own := m.cfg.Addrs()
 	all := slices.Concat(own, m.cfg.AllVIPs)
-	s := &secretFiles{}
+	s := &secretFiles{cluster: cluster}
 	if s.proxy, err = cluster.TalosProxyTLS(); err != nil {
 		return nil, fmt.Errorf("apid client certificate: %w", err)
 	}

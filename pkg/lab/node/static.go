@@ -38,11 +38,11 @@ func (m *machine) publishStatic() {
 	put(m, "cluster.NodeIdentityController", cluster.NewIdentity(cluster.NamespaceName, cluster.LocalIdentity), func(r *cluster.Identity) {
 		r.TypedSpec().NodeID = m.nodeID(m.cfg.Name)
 	})
-	put(m, "cluster.InfoController", cluster.NewInfo(), func(r *cluster.Info) { r.TypedSpec().ClusterName = m.cfg.Cluster })
 	if !m.cfg.Worker {
 		m.publishEtcdStatic()
 	}
 	m.publishSpecs()
+	m.publishResources()
 }
 
 func machineType(worker bool) machinetype.Type {
@@ -74,7 +74,6 @@ func (m *machine) publishEtcdStatic() {
 			Image: "registry.k8s.io/etcd:v3.6.12",
 		}
 	})
-	put(m, "etcd.PKIController", etcd.NewPKIStatus(etcd.NamespaceName, etcd.PKIID), func(r *etcd.PKIStatus) { r.TypedSpec().Ready = true })
 }
 
 // publishSpecs publishes the VIP operators and the node's own address.

@@ -1,0 +1,157 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/safe"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
+)
+
+// kubePrismAddr is where programs on a node find the Kubernetes API, whichever
+// of its servers lives.
+var kubePrismAddr = net.JoinHostPort("127.0.0.1", strconv.Itoa(constants.DefaultKubePrismPort))
+
+// kubePrismAtBoot is how often the endpoints are tried while the cluster comes
+// up, for one of Talos's intervals; from then on Talos's own is kept.
+const kubePrismAtBoot = time.Second
+
+// kubePrism is Talos's balancer of the Kubernetes API on a node.
+type kubePrism struct {
+	m *machine
+
+	mu   sync.Mutex // guards live
+	live []string   // the endpoints that answered last, in the configuration's order
+}
+
+// run serves until the context ends.
+func (k *kubePrism) run(ctx context.Context) error {
+	ln, err := net.Listen("tcp", kubePrismAddr)
+	if err != nil {
+		return fmt.Errorf("KubePrism: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { _ = ln.Close() })()
+	go k.check(ctx)
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return nil // closed
+		}
+		go k.pass(ctx, conn)
+	}
+}
+
+// check keeps the list of endpoints that take connections, and the status.
+func (k *kubePrism) check(ctx context.Context) {
+	start := time.Now()
+	for wait := time.Duration(0); pause(ctx, wait); {
+		live := answering(ctx, k.endpoints())
+		k.mu.Lock()
+		k.live = live
+		k.mu.Unlock()
+		if ctx.Err() == nil {
+			k.publish(live)
+		}
+		if wait = constants.KubePrismHealthCheckInterval; time.Since(start) < wait {
+			wait = kubePrismAtBoot
+		}
+	}
+}
+
+// answering returns the endpoints that take a connection, in their order.
+func answering(ctx context.Context, endpoints []string) []string {
+	answered := make([]bool, len(endpoints))
+	var wg sync.WaitGroup
+	for i, endpoint := range endpoints {
+		wg.Go(func() {
+			conn, err := dialEndpoint(ctx, endpoint, constants.KubePrismHealthCheckTimeout)
+			if answered[i] = err == nil; answered[i] {
+				_ = conn.Close() // that it answered is all
+			}
+		})
+	}
+	wg.Wait()
+	var live []string
+	for i, endpoint := range endpoints {
+		if answered[i] {
+			live = append(live, endpoint)
+		}
+	}
+	return live
+}
+
+// publish publishes the balancer's health, and which of the cluster's servers
+// it reached, which on Talos comes from Kubernetes' own list of them.
+func (k *kubePrism) publish(live []string) {
+	put(k.m, "k8s.KubePrismController", k8s.NewKubePrismStatuses(k8s.NamespaceName, k8s.KubePrismStatusesID), func(r *k8s.KubePrismStatuses) {
+		*r.TypedSpec() = k8s.KubePrismStatusesSpec{Host: kubePrismAddr, Healthy: len(live) > 0}
+	})
+	var servers []netip.Addr
+	for _, p := range k.m.cfg.Peers {
+		if slices.ContainsFunc(live, func(e string) bool { host, _, _ := net.SplitHostPort(e); return host == p.Addr.String() }) {
+			servers = append(servers, p.Addr)
+		}
+	}
+	slices.SortFunc(servers, netip.Addr.Compare)
+	put(k.m, "k8s.EndpointController", k8s.NewEndpoint(k8s.ControlPlaneNamespaceName, k8s.ControlPlaneAPIServerEndpointsID),
+		func(r *k8s.Endpoint) { r.TypedSpec().Addresses = servers })
+}
+
+// endpoints returns the configured ones as host:port.
+func (k *kubePrism) endpoints() []string {
+	cfg, err := safe.StateGetByID[*k8s.KubePrismConfig](context.Background(), k.m.state, k8s.KubePrismConfigID)
+	if err != nil {
+		return nil // not yet
+	}
+	var list []string
+	for _, e := range cfg.TypedSpec().Endpoints {
+		list = append(list, net.JoinHostPort(e.Host, strconv.FormatUint(uint64(e.Port), 10)))
+	}
+	return list
+}
+
+// pass connects a client to the first endpoint that takes it.
+func (k *kubePrism) pass(ctx context.Context, client net.Conn) {
+	defer func() { _ = client.Close() }()
+	k.mu.Lock()
+	live := k.live
+	k.mu.Unlock()
+	for _, endpoint := range live {
+		server, err := dialEndpoint(ctx, endpoint, constants.KubePrismDialTimeout)
+		if err != nil {
+			continue
+		}
+		join(client, server)
+		return
+	}
+}
+
+// join passes bytes both ways until both have ended.
+func join(a, b net.Conn) {
+	defer func() { _ = b.Close() }()
+	var wg sync.WaitGroup
+	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
+		wg.Go(func() {
+			_, _ = io.Copy(way[0], way[1]) // the other side sees the end
+			if tcp, ok := way[0].(*net.TCPConn); ok {
+				_ = tcp.CloseWrite()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func dialEndpoint(ctx context.Context, endpoint string, timeout time.Duration) (net.Conn, error) {
+	d := net.Dialer{Timeout: timeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: constants.KubePrismKeepAlivePeriod}}
+	return d.DialContext(ctx, "tcp", endpoint)
+}

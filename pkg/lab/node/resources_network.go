@@ -1,0 +1,74 @@
+//go:build linux
+
+package node
+
+import (
+	"net/netip"
+
+	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"github.com/siderolabs/talos/pkg/machinery/nethelpers"
+	"github.com/siderolabs/talos/pkg/machinery/resources/network"
+)
+
+// publishNetworkSpecs publishes what the configuration, or Talos's defaults,
+// say about the network: as each layer asks for it, and as merged.
+func (m *machine) publishNetworkSpecs() {
+	put(m, "network.NodeAddressSortAlgorithmController",
+		network.NewNodeAddressSortAlgorithm(network.NamespaceName, network.NodeAddressSortAlgorithmID),
+		func(r *network.NodeAddressSortAlgorithm) { r.TypedSpec().Algorithm = nethelpers.AddressSortAlgorithmV1 })
+	m.publishLinkSpec(network.LinkSpecSpec{Name: "lo", Up: true, ConfigLayer: network.ConfigDefault})
+	m.publishLinkSpec(network.LinkSpecSpec{Name: m.cfg.Link, Up: true, ConfigLayer: network.ConfigMachineConfiguration})
+	for _, vip := range m.cfg.VIPs {
+		if id, ok := m.cfg.vlan(vip.Link); ok {
+			m.publishLinkSpec(network.LinkSpecSpec{
+				Name: vip.Link, Logical: true, Up: true, Kind: network.LinkKindVLAN, Type: nethelpers.LinkEther, ParentName: m.cfg.Link,
+				VLAN: network.VLANSpec{VID: id, Protocol: nethelpers.VLANProtocol8021Q}, ConfigLayer: network.ConfigMachineConfiguration,
+			})
+		}
+	}
+	m.publishHostname()
+	m.publishResolvers()
+	m.publishTimeServers()
+}
+
+func (m *machine) publishLinkSpec(spec network.LinkSpecSpec) {
+	fill := func(r *network.LinkSpec) { *r.TypedSpec() = spec }
+	id := network.LinkID(spec.Name)
+	put(m, "network.LinkConfigController", network.NewLinkSpec(network.ConfigNamespaceName, network.LayeredID(spec.ConfigLayer, id)), fill)
+	put(m, "LinkMergeControllers.net.talos.dev", network.NewLinkSpec(network.NamespaceName, id), fill)
+}
+
+func (m *machine) publishHostname() {
+	spec := network.HostnameSpecSpec{Hostname: m.cfg.Name, ConfigLayer: network.ConfigMachineConfiguration}
+	fill := func(r *network.HostnameSpec) { *r.TypedSpec() = spec }
+	id := network.LayeredID(spec.ConfigLayer, network.HostnameID)
+	put(m, "network.HostnameConfigController", network.NewHostnameSpec(network.ConfigNamespaceName, id), fill)
+	put(m, "HostnameMergeControllers.net.talos.dev", network.NewHostnameSpec(network.NamespaceName, network.HostnameID), fill)
+}
+
+// publishResolvers publishes Talos's default resolvers. Nothing answers there.
+func (m *machine) publishResolvers() {
+	servers := []netip.Addr{netip.MustParseAddr(constants.DefaultPrimaryResolver), netip.MustParseAddr(constants.DefaultSecondaryResolver)}
+	fill := func(r *network.ResolverSpec) {
+		*r.TypedSpec() = network.ResolverSpecSpec{DNSServers: servers, ConfigLayer: network.ConfigDefault}
+	}
+	id := network.LayeredID(network.ConfigDefault, network.ResolverID)
+	put(m, "network.ResolverConfigController", network.NewResolverSpec(network.ConfigNamespaceName, id), fill)
+	put(m, "ResolverMergeControllers.net.talos.dev", network.NewResolverSpec(network.NamespaceName, network.ResolverID), fill)
+	put(m, "network.ResolverSpecController", network.NewResolverStatus(network.NamespaceName, network.ResolverID),
+		func(r *network.ResolverStatus) { r.TypedSpec().DNSServers = servers })
+}
+
+// publishTimeServers publishes Talos's default time server, which nobody asks:
+// the machine configuration turns that off.
+func (m *machine) publishTimeServers() {
+	servers := []string{constants.DefaultNTPServer}
+	fill := func(r *network.TimeServerSpec) {
+		*r.TypedSpec() = network.TimeServerSpecSpec{NTPServers: servers, ConfigLayer: network.ConfigDefault}
+	}
+	id := network.LayeredID(network.ConfigDefault, network.TimeServerID)
+	put(m, "network.TimeServerConfigController", network.NewTimeServerSpec(network.ConfigNamespaceName, id), fill)
+	put(m, "TimeServerMergeControllers.net.talos.dev", network.NewTimeServerSpec(network.NamespaceName, network.TimeServerID), fill)
+	put(m, "network.TimeServerSpecController", network.NewTimeServerStatus(network.NamespaceName, network.TimeServerID),
+		func(r *network.TimeServerStatus) { r.TypedSpec().NTPServers = servers })
+}
