@@ -32,19 +32,45 @@ func allowedRoles(method string) role.Set {
 		case "Get", "List", "Watch":
 			return role.MakeSet(role.Admin, role.Operator, role.Reader)
 		}
-	case "time.TimeService", "cluster.ClusterService":
+	case "machine.ImageService":
+		return imageRoles(name)
+	case "storage.StorageService":
+		return storageRoles(name)
+	case "time.TimeService", "cluster.ClusterService", "inspect.InspectService":
 		return role.MakeSet(role.Admin, role.Operator, role.Reader)
 	}
 	return role.MakeSet(role.Admin)
+}
+
+func imageRoles(name string) role.Set {
+	switch name {
+	case "List":
+		return role.MakeSet(role.Admin, role.Operator, role.Reader)
+	case "Pull":
+		return role.MakeSet(role.Admin, role.Operator)
+	case "Verify":
+		return role.MakeSet(role.Admin, role.Operator, role.Reader, role.ImageVerifier)
+	}
+	return role.MakeSet(role.Admin)
+}
+
+func storageRoles(name string) role.Set {
+	if name == "Disks" {
+		return role.MakeSet(role.Admin, role.Operator, role.Reader)
+	}
+	return role.MakeSet(role.Admin, role.Reader) // a reader's is refused by the method itself outside of maintenance
 }
 
 func machineRoles(name string) role.Set {
 	switch name {
 	case "Version", "Hostname", "SystemStat", "ServiceList", "Events", "CPUFreqStats", "CPUInfo", "Containers",
 		"DiskStats", "DiskUsage", "Dmesg", "ImageList", "List", "LoadAvg", "Logs", "LogsContainers", "Memory",
-		"Mounts", "NetworkDeviceStats", "Netstat", "Processes", "Stats",
-		"ApplyConfiguration": // a reader's is refused by the method itself outside of maintenance
+		"Mounts", "NetworkDeviceStats", "Netstat", "Processes", "Stats":
 		return role.MakeSet(role.Admin, role.Operator, role.Reader)
+	case "ApplyConfiguration": // a reader's is refused by the method itself outside of maintenance
+		return role.MakeSet(role.Admin, role.Reader)
+	case "MetaWrite", "MetaDelete":
+		return role.MakeSet(role.Admin, role.MetaWriter)
 	case "EtcdMemberList", "EtcdStatus", "EtcdAlarmList":
 		return role.MakeSet(role.Admin, role.Operator, role.Reader, role.EtcdBackup)
 	case "EtcdSnapshot":
