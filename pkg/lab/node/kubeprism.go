@@ -40,12 +40,18 @@ func (k *kubePrism) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("KubePrism: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { _ = ln.Close() })()
 	go k.check(ctx)
+	k.serve(ctx, ln)
+	return nil
+}
+
+// serve passes every connection on until the context ends.
+func (k *kubePrism) serve(ctx context.Context, ln net.Listener) {
+	defer context.AfterFunc(ctx, func() { _ = ln.Close() })()
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
-			return nil // closed
+			return // closed
 		}
 		go k.pass(ctx, conn)
 	}

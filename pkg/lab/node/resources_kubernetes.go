@@ -44,10 +44,13 @@ func podStatus(container string, ready bool) map[string]any {
 	}
 }
 
-// publishNodeStatus shows the node as Kubernetes has it since its kubelet
-// reached the API. It stays when the kubelet goes, as on Talos, where only
-// Kubernetes takes the word back.
+// publishNodeStatus shows the node, unless it is shown already, as Kubernetes
+// has it since its kubelet reached the API. It stays when the kubelet goes, as
+// on Talos, where only Kubernetes takes the word back.
 func (m *machine) publishNodeStatus() {
+	if exists(m, k8s.NewNodeStatus(k8s.NamespaceName, m.cfg.Name).Metadata()) {
+		return
+	}
 	put(m, "k8s.NodeStatusController", k8s.NewNodeStatus(k8s.NamespaceName, m.cfg.Name), func(r *k8s.NodeStatus) {
 		*r.TypedSpec() = k8s.NodeStatusSpec{Nodename: m.cfg.Name, NodeReady: true, Labels: map[string]string{
 			"kubernetes.io/arch": runtime.GOARCH, "kubernetes.io/hostname": m.cfg.Name, "kubernetes.io/os": "linux",
