@@ -17,6 +17,8 @@ import (
 type backend struct {
 	target string
 	conn   *grpc.ClientConn
+	// maintenance makes every caller a reader.
+	maintenance bool
 }
 
 // String names the backend in the proxy's errors.
@@ -37,7 +39,7 @@ func (b *backend) GetConnection(ctx context.Context, _ string) (context.Context,
 			md.Set(key, v...)
 		}
 	}
-	md.Set(rolesKey, callerRoles(ctx).Strings()...)
+	md.Set(rolesKey, b.rolesOf(ctx).Strings()...)
 	from := incoming[":authority"]
 	if len(from) == 0 {
 		from = []string{"unknown"}

@@ -23,6 +23,7 @@ type EventLog struct {
 	events  []loggedEvent // oldest first
 	dropped int           // how many events are gone from the front
 	grown   chan struct{} // closed and replaced when an event is added
+	clock   *Clock
 }
 
 type loggedEvent struct {
@@ -31,7 +32,12 @@ type loggedEvent struct {
 }
 
 // NewEventLog returns an empty log.
-func NewEventLog() *EventLog { return &EventLog{grown: make(chan struct{})} }
+func NewEventLog() *EventLog { return NewEventLogBy(nil) }
+
+// NewEventLogBy returns an empty log whose events are dated by the clock.
+func NewEventLogBy(c *Clock) *EventLog {
+	return &EventLog{grown: make(chan struct{}), clock: c}
+}
 
 // Publish adds an event. The actor is the ID of the API call that caused it,
 // or "".
@@ -42,9 +48,10 @@ func (l *EventLog) Publish(payload proto.Message, actor string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.events = append(l.events, loggedEvent{at: time.Now(), Event: &machine.Event{
+	at := l.clock.Now()
+	l.events = append(l.events, loggedEvent{at: at, Event: &machine.Event{
 		Data:    &anypb.Any{TypeUrl: "talos/runtime/" + string(payload.ProtoReflect().Descriptor().FullName()), Value: value},
-		Id:      ulid.Make().String(), // sorts by time, as Talos's IDs do
+		Id:      ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy()).String(), // sorts by time, as Talos's IDs do
 		ActorId: actor,
 	}})
 	if extra := len(l.events) - eventsKept; extra > 0 {
@@ -88,7 +95,7 @@ func (l *EventLog) start(req *machine.EventsRequest) int {
 	case tail > 0:
 		first = max(0, len(l.events)-tail)
 	}
-	since := time.Now().Add(-time.Duration(req.GetTailSeconds()) * time.Second)
+	since := l.clock.Now().Add(-time.Duration(req.GetTailSeconds()) * time.Second)
 	for i, e := range l.events {
 		if (req.GetTailId() != "" && e.GetId() > req.GetTailId()) || (req.GetTailSeconds() > 0 && e.at.After(since)) {
 			first = min(first, i)

@@ -5,35 +5,40 @@ import (
 	"sync"
 )
 
-// Hang is a listener whose connections can be made to hang: the kernel still
-// accepts them, and nothing is read or written until they are let go. Its
-// zero value hangs nothing.
-type Hang struct {
-	mu  sync.Mutex    // guards let
-	let chan struct{} // closed when let go; nil while nothing hangs
+// latch is shut or open, and who waits at it is woken when it opens. Its zero
+// value is open.
+type latch struct {
+	mu   sync.Mutex    // guards open
+	open chan struct{} // closed when it opens; nil while it is open
 }
 
-// Set makes connections hang, the open ones too, or lets them go.
-func (h *Hang) Set(on bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// Set shuts the latch, or opens it.
+func (l *latch) Set(shut bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
-	case on && h.let == nil:
-		h.let = make(chan struct{})
-	case !on && h.let != nil:
-		close(h.let)
-		h.let = nil
+	case shut && l.open == nil:
+		l.open = make(chan struct{})
+	case !shut && l.open != nil:
+		close(l.open)
+		l.open = nil
 	}
 }
 
+// opened returns what is closed when the latch opens; nil when it is open.
+func (l *latch) opened() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open
+}
+
+// Hang makes connections hang while it is set, the open ones too: the kernel
+// still accepts them, and nothing is read or written until they are let go.
+// Its zero value hangs nothing.
+type Hang struct{ latch }
+
 // Listener returns the listener with its connections under h.
 func (h *Hang) Listener(ln net.Listener) net.Listener { return &hangListener{Listener: ln, hang: h} }
-
-func (h *Hang) gate() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.let
-}
 
 type hangListener struct {
 	net.Listener
@@ -46,21 +51,22 @@ func (l *hangListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &hangConn{Conn: conn, hang: l.hang, closed: make(chan struct{})}, nil
+	return l.hang.conn(conn), nil
 }
 
+// conn returns the connection under h.
+func (h *Hang) conn(c net.Conn) net.Conn { return &hangConn{heldConn: newHeldConn(c), hang: h} }
+
 type hangConn struct {
-	net.Conn
-	hang   *Hang
-	closed chan struct{}
-	once   sync.Once
+	heldConn
+	hang *Hang
 }
 
 // wait returns when nothing hangs any more, or the connection was closed.
 func (c *hangConn) wait() {
-	if gate := c.hang.gate(); gate != nil {
+	if let := c.hang.opened(); let != nil {
 		select {
-		case <-gate:
+		case <-let:
 		case <-c.closed:
 		}
 	}
@@ -79,8 +85,20 @@ func (c *hangConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Close closes the connection and ends what hangs on it.
-func (c *hangConn) Close() error {
+// heldConn is a connection whose users may be held up, and are released when
+// it is closed.
+type heldConn struct {
+	net.Conn
+	closed chan struct{}
+	once   *sync.Once
+}
+
+func newHeldConn(c net.Conn) heldConn {
+	return heldConn{Conn: c, closed: make(chan struct{}), once: &sync.Once{}}
+}
+
+// Close closes the connection and ends what is held up on it.
+func (c heldConn) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return c.Conn.Close()
 }

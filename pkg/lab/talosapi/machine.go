@@ -29,7 +29,7 @@ func (s *machineService) Version(context.Context, *emptypb.Empty) (*machine.Vers
 	return &machine.VersionResponse{Messages: []*machine.Version{{
 		Version:  &machine.VersionInfo{Tag: s.cfg.TalosVersion, GoVersion: runtime.Version(), Os: "linux", Arch: runtime.GOARCH},
 		Platform: &machine.PlatformInfo{Name: "metal", Mode: "metal"},
-		Features: &machine.FeaturesInfo{Rbac: true},
+		Features: s.cfg.features(),
 	}}}, nil
 }
 
@@ -42,7 +42,7 @@ func (s *machineService) Hostname(context.Context, *emptypb.Empty) (*machine.Hos
 // host's and stay empty.
 func (s *machineService) SystemStat(context.Context, *emptypb.Empty) (*machine.SystemStatResponse, error) {
 	return &machine.SystemStatResponse{Messages: []*machine.SystemStat{{
-		BootTime: s.cfg.BootTime,
+		BootTime: s.cfg.bootTime(),
 		CpuTotal: &machine.CPUStat{},
 		SoftIrq:  &machine.SoftIRQStat{},
 	}}}, nil

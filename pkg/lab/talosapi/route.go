@@ -30,13 +30,18 @@ type router struct {
 	worker  bool
 	tls     *tls.Config
 	port    uint16
+	// maintenance answers every call here, whomever it is for.
+	maintenance bool
 
 	mu    sync.Mutex                  // guards conns
 	conns map[string]*grpc.ClientConn // by target
 }
 
 func newRouter(local *grpc.ClientConn, cfg Config) *router {
-	return &router{local: local, isLocal: cfg.IsLocal, worker: cfg.Worker, tls: cfg.ProxyTLS, port: cfg.Port, conns: map[string]*grpc.ClientConn{}}
+	return &router{
+		local: local, isLocal: cfg.IsLocal, worker: cfg.Worker, maintenance: cfg.Maintenance,
+		tls: cfg.ProxyTLS, port: cfg.Port, conns: map[string]*grpc.ClientConn{},
+	}
 }
 
 // direct is the proxy's director. A call that another apid has routed already
@@ -45,6 +50,8 @@ func (r *router) direct(ctx context.Context, method string) (proxy.Mode, []proxy
 	md, _ := metadata.FromIncomingContext(ctx)
 	nodes, node := md["nodes"], md["node"]
 	switch {
+	case r.maintenance:
+		return proxy.One2One, []proxy.Backend{&backend{conn: r.local, maintenance: true}}, nil
 	case md["proxyfrom"] != nil, nodes == nil && node == nil:
 		return proxy.One2One, []proxy.Backend{&backend{conn: r.local}}, nil
 	case len(node) > 1:

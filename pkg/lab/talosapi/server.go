@@ -19,10 +19,10 @@ import (
 	"github.com/cosi-project/runtime/pkg/state/protobuf/server"
 	"github.com/siderolabs/grpc-proxy/proxy"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	timeapi "github.com/siderolabs/talos/pkg/machinery/api/time"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 )
@@ -58,6 +58,13 @@ type Config struct {
 	// Worker makes it a worker's API: its front forwards nothing, and what is
 	// about the control plane is Unimplemented.
 	Worker bool
+	// Maintenance says that the node has no configuration; ProxyTLS is not
+	// used then.
+	Maintenance bool
+	// Trouble is what is wrong with the API; nil for nothing.
+	Trouble *Trouble
+	// Clock is the node's clock; nil for one that goes right.
+	Clock *Clock
 	// Port is the port of the other nodes' fronts; 0 means Port.
 	Port uint16
 }
@@ -103,8 +110,8 @@ func New(cfg Config) (*Server, error) {
 	s.local = local
 	s.route = newRouter(local, cfg)
 	s.front = grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(cfg.ServerTLS)),
-		grpc.ForceServerCodecV2(proxy.Codec()),
+		grpc.Creds(cfg.Trouble.credentials(cfg.ServerTLS)),
+		grpc.ForceServerCodecV2(cfg.Trouble.codec(proxy.Codec())),
 		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
 		grpc.UnknownServiceHandler(proxy.TransparentHandler(s.route.direct,
 			proxy.WithStreamedDetector(isStreamed))),
@@ -120,10 +127,11 @@ func newBack(cfg Config) *grpc.Server {
 		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
 		grpc.UnaryInterceptor(authorizeUnary),
 		grpc.StreamInterceptor(authorizeStream),
-		grpc.ChainUnaryInterceptor(controlPlaneUnary(cfg.Worker)),
-		grpc.ChainStreamInterceptor(controlPlaneStream(cfg.Worker)),
+		grpc.ChainUnaryInterceptor(cfg.refuseUnary),
+		grpc.ChainStreamInterceptor(cfg.refuseStream),
 	)
 	machine.RegisterMachineServiceServer(back, &machineService{cfg: cfg})
+	timeapi.RegisterTimeServiceServer(back, &timeService{now: cfg.Clock.Now})
 	cosiv1alpha1.RegisterStateServer(back, server.NewState(state.Filter(cfg.State, accessPolicy(cfg.State))))
 	return back
 }

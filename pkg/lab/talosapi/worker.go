@@ -70,29 +70,33 @@ func controlPlaneAPI(method string) string {
 	return ""
 }
 
-// refuseWorker refuses what only control planes have.
-func refuseWorker(worker bool, method string) error {
-	if api := controlPlaneAPI(method); worker && api != "" {
+// refusal returns why a node of this kind cannot serve the method; nil if it
+// can.
+//
+// In maintenance Talos takes a configuration and boots on with it. The lab's
+// node has one, which undoing the fault gives back.
+func (cfg Config) refusal(method string) error {
+	api := controlPlaneAPI(method)
+	switch {
+	case api != "" && (cfg.Worker || cfg.Maintenance):
 		return status.Errorf(codes.Unimplemented, "%s is only available on control plane nodes", api)
+	case cfg.Maintenance && method == "/machine.MachineService/ApplyConfiguration":
+		return status.Error(codes.Unimplemented, "a node of a lab takes no configuration over its API")
 	}
 	return nil
 }
 
-// controlPlaneUnary runs behind the check of roles, as on Talos.
-func controlPlaneUnary(worker bool) grpc.UnaryServerInterceptor {
-	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-		if err := refuseWorker(worker, info.FullMethod); err != nil {
-			return nil, err
-		}
-		return next(ctx, req)
+// refuseUnary runs behind the check of roles, as on Talos.
+func (cfg Config) refuseUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if err := cfg.refusal(info.FullMethod); err != nil {
+		return nil, err
 	}
+	return next(ctx, req)
 }
 
-func controlPlaneStream(worker bool) grpc.StreamServerInterceptor {
-	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-		if err := refuseWorker(worker, info.FullMethod); err != nil {
-			return err
-		}
-		return next(srv, stream)
+func (cfg Config) refuseStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if err := cfg.refusal(info.FullMethod); err != nil {
+		return err
 	}
+	return next(srv, stream)
 }
