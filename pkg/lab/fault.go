@@ -20,12 +20,18 @@ type Fault struct {
 	Name  string `json:"name"`
 	What  string `json:"what"`
 	Scope Scope  `json:"scope"`
+	// Lasting faults outlive the node's processes: a reboot or power cut does
+	// not end them.
+	Lasting bool `json:"lasting,omitempty"`
 	// Flags are the arguments it takes, by name, with what they mean.
 	Flags map[string]string `json:"flags,omitempty"`
 }
 
 // FlagFrom names the argument of the fault partition.
 const FlagFrom = "from"
+
+// afterMeans explains the argument of the API's troubles.
+const afterMeans = "accept (default) or handshake: only once TLS is established"
 
 // Faults lists every fault, in the order in which they are shown.
 func Faults() []Fault {
@@ -35,8 +41,22 @@ func Faults() []Fault {
 		{Name: "partition", Scope: ScopeSwitch, What: "drop every frame between the node and others",
 			Flags: map[string]string{FlagFrom: "the other hosts, separated by commas (default: all)"}},
 		{Name: "apiserver-kill", Scope: ScopeNode, What: "kill the kube-apiserver and keep it from coming back"},
-		{Name: "api-hang", Scope: ScopeNode, What: "let the Talos API accept connections and never answer"},
+		{Name: "api-hang", Scope: ScopeNode, What: "let the Talos API accept connections and never answer",
+			Flags: map[string]string{"after": afterMeans}},
 		{Name: "leftover-vip", Scope: ScopeNode, What: "put the VIP on the node although it is not the owner"},
+		{Name: "api-refuse", Scope: ScopeNode, What: "close the Talos API's port and reset its connections"},
+		{Name: "api-garbage", Scope: ScopeNode, What: "let the Talos API answer with bytes that mean nothing",
+			Flags: map[string]string{"after": afterMeans}},
+		{Name: "api-drip", Scope: ScopeNode, What: "let the Talos API send four bytes a second",
+			Flags: map[string]string{"after": afterMeans}},
+		{Name: "api-oversize", Scope: ScopeNode, What: "make each answer of the Talos API 40 MiB long"},
+		{Name: "api-expired-cert", Scope: ScopeNode, What: "let the Talos API show a certificate that expired a day ago"},
+		{Name: "api-foreign-cert", Scope: ScopeNode, What: "let the Talos API show a certificate of another cluster"},
+		{Name: "api-wrong-name", Scope: ScopeNode, What: "let the Talos API show a certificate that does not name the node"},
+		{Name: "clock-skew", Scope: ScopeNode, What: "put the node's clock wrong, until undone or the next boot",
+			Flags: map[string]string{"offset": "by how much it is ahead, such as 90s; -90s for behind"}},
+		{Name: "maintenance", Scope: ScopeNode, Lasting: true,
+			What: "reboot the node as one without a configuration; undo gives its own back and reboots"},
 	}
 }
 

@@ -211,11 +211,16 @@ func (f *faults) find(fault, node string) (ActiveFault, bool) {
 	return ActiveFault{}, false
 }
 
-// ended forgets what died with a node's processes: all but the faults of the switch.
+// ended forgets what died with a node's processes: all but the faults of the
+// switch and the lasting ones.
 func (f *faults) ended(name string) {
 	f.remove(func(a ActiveFault) bool {
-		return a.Node == name && a.Fault != "partition" && a.Fault != "power-off"
+		return a.Node == name && a.Fault != "partition" && a.Fault != "power-off" && !lasting(a.Fault)
 	})
+}
+
+func lasting(fault string) bool {
+	return slices.ContainsFunc(Faults(), func(f Fault) bool { return f.Name == fault && f.Lasting })
 }
 
 // poweredOn forgets a power cut that somebody else ended, for example by the BMC.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -32,19 +33,41 @@ func newInject(s *session) *cobra.Command {
 		Long: `Does a fault to a node. NODE may be "owner": the node that holds the VIP.
 "vipctl lab fault list" shows the faults.`,
 		Example: `  vipctl lab fault inject freeze owner
-  vipctl lab fault inject partition cp-1 --from cp-2,cp-3`,
+  vipctl lab fault inject partition cp-1 --from cp-2,cp-3
+  vipctl lab fault inject clock-skew cp-2 --offset -90s`,
 		Args:              arguments(cobra.RangeArgs(1, 2)),
 		ValidArgsFunction: s.completeFault,
 	}
-	from := cmd.Flags().String(lab.FlagFrom, "", "partition: only from these hosts, separated by commas (default: all)")
+	given := faultFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		req := faultRequest(args)
-		if cmd.Flags().Changed(lab.FlagFrom) {
-			req.Args = map[string]string{lab.FlagFrom: *from}
-		}
+		req.Args = given()
 		return s.lab().Inject(cmd.Context(), req)
 	}
 	return cmd
+}
+
+// faultFlags gives the command every argument that a fault takes, and returns
+// how to read those that were given.
+func faultFlags(cmd *cobra.Command) (given func() map[string]string) {
+	means, takers := map[string]string{}, map[string][]string{}
+	for _, f := range lab.Faults() {
+		for name, what := range f.Flags {
+			means[name], takers[name] = what, append(takers[name], f.Name)
+		}
+	}
+	for name, what := range means {
+		cmd.Flags().String(name, "", strings.Join(takers[name], ", ")+": "+what)
+	}
+	return func() map[string]string {
+		args := map[string]string{}
+		for name := range means {
+			if cmd.Flags().Changed(name) {
+				args[name] = cmd.Flag(name).Value.String()
+			}
+		}
+		return args
+	}
 }
 
 func newUndo(s *session) *cobra.Command {

@@ -124,6 +124,9 @@ func (a *addresses) has(ip netip.Addr) bool {
 // publishMember publishes a node of the cluster as discovery knows it: an
 // owner's addresses have the VIP among them.
 func (m *machine) publishMember(p Peer, current []netip.Prefix) {
+	if m.maintenance {
+		return // it knows of no cluster
+	}
 	list := make([]netip.Addr, 0, len(current))
 	for _, prefix := range current {
 		list = append(list, prefix.Addr())

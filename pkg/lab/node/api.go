@@ -23,6 +23,8 @@ type api struct {
 	mu sync.Mutex // guards close
 	// close stops it; nil while it is not up.
 	close func()
+	// trouble outlives its stops and starts.
+	trouble *talosapi.Trouble
 }
 
 func (a *api) start() error {
@@ -48,19 +50,19 @@ func (a *api) stop() {
 
 // apiListener returns how a machine's API is served on port 50000 of every
 // address.
-func apiListener(server, proxy *tls.Config, etcd func() (*clientv3.Client, error), local func(netip.Addr) bool, hang *talosapi.Hang) func(*machine) (func(), error) {
+func apiListener(server, proxy *tls.Config, etcd func() (*clientv3.Client, error), local func(netip.Addr) bool) func(*machine) (func(), error) {
 	return func(m *machine) (func(), error) {
 		s, err := talosapi.New(m.apiConfig(server, proxy, etcd, local))
 		if err != nil {
 			return nil, err
 		}
-		ln, err := net.Listen("tcp", fmt.Sprintf(":%d", talosapi.Port))
+		ln, err := m.api.trouble.Listen(func() (net.Listener, error) { return net.Listen("tcp", fmt.Sprintf(":%d", talosapi.Port)) })
 		if err != nil {
 			s.Stop()
 			return nil, err
 		}
 		go func() {
-			if err := s.Serve(hang.Listener(ln)); err != nil {
+			if err := s.Serve(ln); err != nil {
 				m.log.Printf("serve the Talos API: %v", err)
 			}
 		}()
@@ -73,6 +75,7 @@ func (m *machine) apiConfig(server, proxy *tls.Config, etcd func() (*clientv3.Cl
 		Hostname: m.cfg.Name, TalosVersion: m.cfg.TalosVersion, BootTime: m.boot.Time, BootID: m.boot.ID,
 		State: m.state, Events: m.events, Sequencer: m, Services: apiServices{m}, Etcd: etcd,
 		ServerTLS: server, ProxyTLS: proxy, Worker: m.cfg.Worker,
+		Maintenance: m.maintenance, Trouble: m.api.trouble, Clock: m.clock,
 		IsLocal: func(target string) bool {
 			if target == m.cfg.Name || target == "localhost" {
 				return true

@@ -50,6 +50,10 @@ func markBoot(dir string, now time.Time) (bootMark, error) {
 // bootSequence brings the machine up: Talos's initialize and boot, without
 // what they do to disks.
 func (m *machine) bootSequence(ctx context.Context) {
+	if m.maintenance {
+		m.maintenanceSequence(ctx)
+		return
+	}
 	m.publishStatic()
 	m.perform(ctx, sequence{name: "initialize", stage: runtime.MachineStageBooting, phases: []phase{
 		one("config", "loadConfig", func(context.Context) { m.services.start("machined") }),

@@ -12,14 +12,12 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"github.com/vishvananda/netlink"
 
-	"github.com/vipctl/vipctl/pkg/lab/talosapi"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
 // The faults that a machine does to itself.
 const (
 	faultAPIServerKill = "apiserver-kill" // killed and held down
-	faultAPIHang       = "api-hang"       // the Talos API takes connections and never answers
 	faultLeftoverVIP   = "leftover-vip"   // the VIP on a link that does not own it
 )
 
@@ -27,10 +25,7 @@ const (
 const argVIP = "vip"
 
 // faults does the faults of one machine.
-type faults struct {
-	m    *machine
-	hang *talosapi.Hang
-}
+type faults struct{ m *machine }
 
 // obey does what the supervisor asks for.
 func (f *faults) obey(o Order) error {
@@ -53,12 +48,12 @@ func (f *faults) obey(o Order) error {
 }
 
 func (f *faults) set(o Order) error {
+	if known, err := f.setAPI(o); known {
+		return err
+	}
 	switch o.Fault {
 	case faultAPIServerKill:
 		f.m.apiserver.hold(o.On)
-		return nil
-	case faultAPIHang:
-		f.hang.Set(o.On)
 		return nil
 	case faultLeftoverVIP:
 		vip, err := f.vip(o.Args[argVIP])
@@ -66,6 +61,8 @@ func (f *faults) set(o Order) error {
 			return err
 		}
 		return f.leftover(vip, o.On)
+	case faultMaintenance:
+		return f.setMaintenance(o.On)
 	}
 	return errors.New("no such fault")
 }

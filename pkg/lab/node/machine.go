@@ -17,14 +17,18 @@ import (
 
 // machine is the node while it is powered on.
 type machine struct {
-	cfg    Config
-	truth  truth.Recorder
-	log    *log.Logger
-	parts  parts
-	boot   bootMark
-	state  state.State
-	events *talosapi.EventLog
-	// secrets are nil in a machine without a disk, as in tests.
+	cfg   Config
+	truth truth.Recorder
+	log   *log.Logger
+	parts parts
+	boot  bootMark
+	clock *talosapi.Clock
+	// maintenance says that it has no configuration.
+	maintenance bool
+	state       state.State
+	events      *talosapi.EventLog
+	// secrets are nil in a machine without a disk, as in tests, and in one
+	// without a configuration.
 	secrets *secretFiles
 
 	services  *services
@@ -59,9 +63,14 @@ func newMachine(cfg Config, rec truth.Recorder, logger *log.Logger, mark bootMar
 	if err != nil {
 		return nil, err
 	}
+	maintenance, err := inMaintenance(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	clock := &talosapi.Clock{}
 	m := &machine{
-		cfg: cfg, truth: rec, log: logger, boot: mark,
-		state: st, events: talosapi.NewEventLog(), sequencer: &sequencer{},
+		cfg: cfg, truth: rec, log: logger, boot: mark, clock: clock, maintenance: maintenance,
+		state: st, events: talosapi.NewEventLogBy(clock), sequencer: &sequencer{},
 		exit: make(chan int, 1),
 	}
 	m.status = &machineStatus{m: m}
@@ -73,7 +82,7 @@ func newMachine(cfg Config, rec truth.Recorder, logger *log.Logger, mark bootMar
 	}
 	m.kubelet = &kubelet{m: m, podReady: "kubelet is not running"}
 	m.operators = &operators{m: m}
-	m.api = &api{m: m}
+	m.api = &api{m: m, trouble: &talosapi.Trouble{}}
 	m.superviseEtcd()
 	return m, nil
 }

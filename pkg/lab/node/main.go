@@ -16,7 +16,6 @@ import (
 
 	"github.com/vipctl/vipctl/pkg/lab/pki"
 	"github.com/vipctl/vipctl/pkg/lab/process"
-	"github.com/vipctl/vipctl/pkg/lab/talosapi"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
@@ -78,20 +77,13 @@ func (m *machine) operate(ctl *control, truthLog *os.File) (int, error) {
 	go r.run(ctx)
 	mirror := &addresses{m: m}
 	k := &kernel{m: m, addresses: mirror}
-	hang := &talosapi.Hang{}
-	secrets, err := m.readSecrets()
-	if err != nil {
-		return 1, err
-	}
-	m.secrets = secrets
-	client := &etcdClient{}
-	if !m.cfg.Worker {
-		if client, err = secrets.etcdClient(); err != nil {
+	if m.maintenance {
+		if err := m.maintenanceParts(mirror.has); err != nil {
 			return 1, err
 		}
+	} else if err := m.configuredParts(ctx, r, truthLog, mirror); err != nil {
+		return 1, err
 	}
-	m.parts = realParts(m, r, truthLog, secrets, client)
-	m.parts.listen = apiListener(secrets.server, secrets.proxy, client.get, mirror.has, hang)
 	go func() {
 		if err := k.run(ctx); err != nil {
 			m.log.Printf("%v", err)
@@ -99,13 +91,7 @@ func (m *machine) operate(ctl *control, truthLog *os.File) (int, error) {
 		}
 	}()
 	go mirror.repeat(ctx)
-	go (&discovery{m: m, tls: secrets.proxy}).run(ctx)
-	go func() {
-		if err := (&kubePrism{m: m}).run(ctx); err != nil {
-			m.log.Printf("%v", err)
-		}
-	}()
-	f := &faults{m: m, hang: hang}
+	f := &faults{m: m}
 	go func() {
 		if err := ctl.serve(f.obey); err != nil {
 			m.log.Printf("%v", err)
@@ -113,6 +99,30 @@ func (m *machine) operate(ctl *control, truthLog *os.File) (int, error) {
 		}
 	}()
 	return m.run(ctx), nil
+}
+
+// configuredParts gives the machine all that its configuration asks for.
+func (m *machine) configuredParts(ctx context.Context, r *reaper, truthLog *os.File, mirror *addresses) error {
+	secrets, err := m.readSecrets()
+	if err != nil {
+		return err
+	}
+	m.secrets = secrets
+	client := &etcdClient{}
+	if !m.cfg.Worker {
+		if client, err = secrets.etcdClient(); err != nil {
+			return err
+		}
+	}
+	m.parts = realParts(m, r, truthLog, secrets, client)
+	m.parts.listen = apiListener(secrets.server, secrets.proxy, client.get, mirror.has)
+	go (&discovery{m: m, tls: secrets.proxy}).run(ctx)
+	go func() {
+		if err := (&kubePrism{m: m}).run(ctx); err != nil {
+			m.log.Printf("%v", err)
+		}
+	}()
+	return nil
 }
 
 // ignoreStray lets signals pass that are not meant for a machine: a terminal's

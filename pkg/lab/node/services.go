@@ -51,7 +51,7 @@ var serviceStates = map[machineapi.ServiceStateEvent_Action]string{
 // set moves a service to a state.
 func (s *services) set(id string, action machineapi.ServiceStateEvent_Action, msg string, health serviceHealth) {
 	s.mu.Lock()
-	now := timestamppb.Now()
+	now := timestamppb.New(s.m.clock.Now())
 	info := s.info[id]
 	if info == nil {
 		info = &machineapi.ServiceInfo{Id: id, Events: &machineapi.ServiceEvents{}}

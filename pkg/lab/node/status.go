@@ -32,6 +32,7 @@ type machineStatus struct {
 // The stages as events name them.
 var stageEvents = map[runtime.MachineStage]machineapi.MachineStatusEvent_MachineStage{
 	runtime.MachineStageBooting:      machineapi.MachineStatusEvent_BOOTING,
+	runtime.MachineStageMaintenance:  machineapi.MachineStatusEvent_MAINTENANCE,
 	runtime.MachineStageRunning:      machineapi.MachineStatusEvent_RUNNING,
 	runtime.MachineStageRebooting:    machineapi.MachineStatusEvent_REBOOTING,
 	runtime.MachineStageShuttingDown: machineapi.MachineStatusEvent_SHUTTING_DOWN,
@@ -54,6 +55,9 @@ func (s *machineStatus) assess() {
 	if s.stage == runtime.MachineStageBooting || s.stage == runtime.MachineStageRunning {
 		spec.Status.UnmetConditions = s.unmet()
 		spec.Status.Ready = len(spec.Status.UnmetConditions) == 0
+	}
+	if s.stage == runtime.MachineStageMaintenance {
+		spec.Status.Ready = true // nothing is asked of it
 	}
 	if spec.Stage == runtime.MachineStageUnknown || equalStatus(spec, s.last) {
 		return
