@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/siderolabs/grpc-proxy/proxy"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	timeapi "github.com/siderolabs/talos/pkg/machinery/api/time"
 	"github.com/siderolabs/talos/pkg/machinery/client"
@@ -205,6 +207,7 @@ func TestRefusingResetsOpenConnections(t *testing.T) {
 	if err := trouble.Refuse(true); err != nil {
 		t.Fatal(err)
 	}
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if _, err := io.ReadAll(conn); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("Read on an open connection of a refused port = %v; want %v", err, syscall.ECONNRESET)
 	}
@@ -320,5 +323,21 @@ func TestMaintenanceMode(t *testing.T) {
 		if err := call(); err == nil || status.Convert(err).Message() != name {
 			t.Errorf("call = %v; want %s", err, name)
 		}
+	}
+}
+
+func TestOversizeAnswersCostNoMemory(t *testing.T) {
+	var trouble Trouble
+	trouble.Oversize(true)
+	c := trouble.codec(proxy.Codec())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	data, err := c.Marshal(proxy.NewFrame([]byte("answer")))
+	runtime.ReadMemStats(&after)
+	if err != nil || data.Len() < 40<<20 {
+		t.Fatalf("Marshal = %d bytes, %v; want at least 40 MiB", data.Len(), err)
+	}
+	if cost := after.TotalAlloc - before.TotalAlloc; cost > 1<<20 {
+		t.Errorf("an answer of %d bytes takes %d bytes of memory; want at most 1 MiB", data.Len(), cost)
 	}
 }
