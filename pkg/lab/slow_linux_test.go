@@ -87,9 +87,9 @@ func TestSlowFailover(t *testing.T) {
 	close(todo)
 	var mu sync.Mutex // guards results
 	results := make([][]loss, len(scenarios))
-	t.Run("on", func(t *testing.T) {
+	t.Run("in", func(t *testing.T) {
 		for i := range labs {
-			t.Run(fmt.Sprint("lab-", i+1), func(t *testing.T) {
+			t.Run(strconv.Itoa(i+1), func(t *testing.T) {
 				t.Parallel()
 				s := newSlowLab(t, lease)
 				for n := range todo {
