@@ -7,6 +7,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -31,18 +33,19 @@ func main() {
 		os.Exit(lab.RunProcess(os.Args[2], os.Args[3:])) // this binary is the lab's, too
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	defer stop()
-	var bench func(context.Context, []string, io.Writer) error
-	if len(os.Args) > 1 {
-		bench = benches[os.Args[1]]
-	}
-	if bench == nil {
+	code := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string) (code int) {
+	if len(args) == 0 || benches[args[0]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: bench", strings.Join(slices.Sorted(maps.Keys(benches)), "|"), "[-h] [flags]")
-		os.Exit(2)
+		return 2
 	}
-	if err := bench(ctx, os.Args[2:], os.Stdout); err != nil {
+	if err := benches[args[0]](ctx, args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "error:", err)
-		stop()
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }

@@ -151,7 +151,7 @@ func TestGap(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		samples []sample
-		want    time.Duration // ms; 0 is an error
+		want    int // ms; 0 is an error
 	}{
 		{"no failure", row(5, 10, 15, 20), 5},
 		{"two failures in a row", row(5, 10, -15, -20, 25), 15},
@@ -160,7 +160,7 @@ func TestGap(t *testing.T) {
 		{"it never comes back", row(5, 10, -15, -20), 0},
 	} {
 		got, err := gap(tt.samples, 10*time.Millisecond+1)
-		if got != tt.want*time.Millisecond || (err != nil) != (tt.want == 0) {
+		if got.Milliseconds() != int64(tt.want) || (err != nil) != (tt.want == 0) {
 			t.Errorf("gap(%s) = %v, %v; want %d ms", tt.name, got, err, tt.want)
 		}
 	}
