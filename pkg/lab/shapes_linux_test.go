@@ -275,7 +275,7 @@ func TestVIPOnAVLAN(t *testing.T) {
 		t.Errorf("AddressSpec of the VIP = %v, %v; want link eth0.100", spec, err)
 	}
 	// What silences a node silences it on every network.
-	for _, f := range []FaultRequest{{Fault: "freeze", Node: "cp-1"}, {Fault: "partition", Node: "cp-1"}} {
+	for _, f := range []FaultRequest{{Fault: "freeze", Node: "cp-1"}, {Fault: "partition", Node: "cp-1"}, {Fault: "power-off", Node: "cp-1"}} {
 		if err := l.Inject(t.Context(), f); err != nil {
 			t.Fatal(err)
 		}

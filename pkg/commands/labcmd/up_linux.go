@@ -12,10 +12,14 @@ func newUp(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up [flags]",
 		Short: "Bring a lab up and leave it running",
-		Long: `Brings a lab up, waits until every node has booted and the VIP has an owner, and
-leaves it running until "vipctl lab down". It never outlives this machine's boot.`,
+		Long: `Brings a lab up, waits until every node has booted and every VIP that a node can
+hold has an owner, and leaves it running until "vipctl lab down". It never
+outlives this machine's boot.`,
 		Example: `  vipctl lab up
-  vipctl lab up --name five --control-planes 5 --lease-ttl 10s`,
+  vipctl lab up --name five --control-planes 5 --lease-ttl 10s
+  vipctl lab up --workers 2 --vip 10.5.0.50 --vip fd10:5::50
+  vipctl lab up --vlan 100 --vip 10.6.0.50
+  vipctl lab up --vip-link cp-3=enp1s0`,
 		Args: arguments(cobra.NoArgs),
 	}
 	flags := addSpecFlags(cmd)
