@@ -391,9 +391,9 @@ func TestUpRefuses(t *testing.T) {
 		t.Errorf("Up(the same name) = %v, hint %q; want that it is running, and a hint", err, hintOf(err))
 	}
 	bad := testSpec("bad")
-	bad.VIPs = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	bad.VIPs = []netip.Addr{netip.MustParseAddr("10.5.0.2")}
 	if _, err := Up(t.Context(), bad, Options{}); err == nil {
-		t.Error("Up(a VIP elsewhere) = nil; want an error")
+		t.Error("Up(a VIP on a node) = nil; want an error")
 	}
 	if _, err := Open("no-such-lab"); !errors.Is(err, errNoLab) || hintOf(err) == "" {
 		t.Errorf("Open(no-such-lab) = %v; want %v and a hint", err, errNoLab)
