@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -236,10 +235,7 @@ func activeConfig(t *testing.T, admin *client.Client) talosconfig.Provider {
 
 // A version before documents, with a legacy configuration.
 func TestResourcesOfAnOlderVersion(t *testing.T) {
-	second := netip.MustParseAddr("10.5.0.60")
-	l := start(t, func(s *Spec) {
-		s.ControlPlanes, s.TalosVersion, s.VIPs = 1, "v1.11.6", []netip.Addr{DefaultVIP, second}
-	})
+	l := start(t, func(s *Spec) { s.ControlPlanes, s.TalosVersion = 1, "v1.11.6" })
 	r := reach{t, l}
 	cfg := activeConfig(t, r.talos("10.5.0.2", "admin"))
 	var vips []string
@@ -248,7 +244,7 @@ func TestResourcesOfAnOlderVersion(t *testing.T) {
 			vips = append(vips, d.Interface()+" "+d.VIPConfig().IP())
 		}
 	}
-	if want := []string{"eth0 10.5.0.50", "eth0 10.5.0.60"}; !slices.Equal(vips, want) || len(cfg.NetworkVirtualIPConfigs()) > 0 {
+	if want := []string{"eth0 10.5.0.50"}; !slices.Equal(vips, want) || len(cfg.NetworkVirtualIPConfigs()) > 0 {
 		t.Errorf("VIPs of the configuration = %v, and %d documents; want %v and none", vips, len(cfg.NetworkVirtualIPConfigs()), want)
 	}
 	// In that version a reader may read this one.
