@@ -20,8 +20,8 @@ type Fault struct {
 	Name  string `json:"name"`
 	What  string `json:"what"`
 	Scope Scope  `json:"scope"`
-	// Lasting faults outlive the node's processes: a reboot or power cut does
-	// not end them.
+	// Lasting faults outlive the node's processes, for their effect is in etcd
+	// or on the node's disk: a reboot or power cut does not end them.
 	Lasting bool `json:"lasting,omitempty"`
 	// Flags are the arguments it takes, by name, with what they mean.
 	Flags map[string]string `json:"flags,omitempty"`
@@ -35,15 +35,33 @@ const afterMeans = "accept (default) or handshake: only once TLS is established"
 
 // Faults lists every fault, in the order in which they are shown.
 func Faults() []Fault {
+	vip := map[string]string{"vip": "the VIP (default: the lab's first)"}
 	return []Fault{
 		{Name: "power-off", Scope: ScopePower, What: "cut the node's power; undo switches it on again"},
 		{Name: "freeze", Scope: ScopePower, What: "silence the node's port and stop every process of it"},
 		{Name: "partition", Scope: ScopeSwitch, What: "drop every frame between the node and others",
 			Flags: map[string]string{FlagFrom: "the other hosts, separated by commas (default: all)"}},
-		{Name: "apiserver-kill", Scope: ScopeNode, What: "kill the kube-apiserver and keep it from coming back"},
+		{Name: "apiserver-kill", Scope: ScopeNode, What: "kill the kube-apiserver and keep it from coming back",
+			Flags: map[string]string{"once": "let it come back after 1 s"}},
+		{Name: "leftover-vip", Scope: ScopeNode, What: "put the VIP on the node although it is not the owner", Flags: vip},
+		{Name: "etcd-kill", Scope: ScopeNode, What: "kill etcd; the node starts it again after 5 s",
+			Flags: map[string]string{"hold": "keep it down until undo"}},
+		{Name: "etcd-nospace", Scope: ScopeNode, Lasting: true, What: "raise the alarm that the node's etcd is out of disk space: no write to the cluster succeeds"},
+		{Name: "slow-disk", Scope: ScopeNode, What: "imitate a slow disk: etcd stands still in short bursts",
+			Flags: map[string]string{"pause": "how long it stands still (default: 200ms)", "every": "how often (default: 1s)"}},
+		{Name: "learner", Scope: ScopeNode, Lasting: true, What: "leave a learner among the etcd members that nobody runs"},
+		{Name: "member-removed", Scope: ScopeNode, Lasting: true, What: "remove the node's etcd member from the cluster; undo lets it join with an empty disk"},
+		{Name: "apiserver-hang", Scope: ScopeNode, What: "let the kube-apiserver take connections and never answer"},
+		{Name: "apiserver-absent", Scope: ScopeNode, What: "take the kube-apiserver's static pod away"},
+		{Name: "kubelet-stop", Scope: ScopeNode, What: "let the kubelet crash and stay down"},
+		{Name: "split-brain", Scope: ScopeNode, What: "let the node carry and announce the VIP as if it owned it", Flags: vip},
+		{Name: "static-vip", Scope: ScopeNode, What: "make the VIP a static address of the node's machine configuration", Flags: vip},
+		{Name: "ghost", Scope: ScopeNode, What: "leave a key of the node in the election that nobody stands behind, so that a failover stalls at it",
+			Flags: map[string]string{"vip": vip["vip"], "hostname": "the host name in the key (default: the node's)"}},
+		{Name: "duplicate-hostname", Scope: ScopeNode, What: "give the node the host name of another",
+			Flags: map[string]string{"as": "the other node (default: the first other one)"}},
 		{Name: "api-hang", Scope: ScopeNode, What: "let the Talos API accept connections and never answer",
 			Flags: map[string]string{"after": afterMeans}},
-		{Name: "leftover-vip", Scope: ScopeNode, What: "put the VIP on the node although it is not the owner"},
 		{Name: "api-refuse", Scope: ScopeNode, What: "close the Talos API's port and reset its connections"},
 		{Name: "api-garbage", Scope: ScopeNode, What: "let the Talos API answer with bytes that mean nothing",
 			Flags: map[string]string{"after": afterMeans}},

@@ -34,6 +34,9 @@ type Config struct {
 	// share an address.
 	ClientPort uint16 `json:"clientPort,omitempty"`
 	PeerPort   uint16 `json:"peerPort,omitempty"`
+	// Join says that Peers are the members of a cluster that runs, which this
+	// member, added beforehand, joins with an empty data directory.
+	Join bool `json:"join,omitempty"`
 }
 
 // Peer is a member of the initial cluster.
@@ -47,6 +50,18 @@ type Peer struct {
 // that runs the member as a child. The caller sets ExtraFiles.
 func Command(cfg Config, configPath string) (*exec.Cmd, error) {
 	return process.Configured(process.Etcd, configPath, cfg)
+}
+
+// PeerURL is where the member at the address expects its peers.
+func PeerURL(addr netip.Addr) string {
+	u := Peer{Addr: addr}.url()
+	return u.String()
+}
+
+// ClientURL is where the member at the address expects its clients.
+func ClientURL(addr netip.Addr) string {
+	u := httpsURL(addr, 0, ClientPort)
+	return u.String()
 }
 
 // clientURL is where the member tells clients to ask.

@@ -123,7 +123,7 @@ func embedConfig(cfg Config) *embed.Config {
 	}
 	e.InitialCluster = cfg.initialCluster()
 	e.ClusterState = embed.ClusterStateFlagNew
-	if wal.Exist(filepath.Join(e.Dir, "member", "wal")) {
+	if cfg.Join || wal.Exist(filepath.Join(e.Dir, "member", "wal")) {
 		e.ClusterState = embed.ClusterStateFlagExisting
 	}
 	files := cfg.Files

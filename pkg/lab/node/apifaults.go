@@ -3,6 +3,7 @@
 package node
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -32,36 +33,41 @@ const (
 	argOffset = "offset" // of the clock; negative for one that is behind
 )
 
-// setAPI injects or undoes a trouble of the API. It reports whether the fault
-// is one.
-func (f *faults) setAPI(o Order) (known bool, err error) {
-	t := f.m.api.trouble
-	from, stageErr := stage(o.Args[argAfter])
-	switch o.Fault {
-	case faultAPIHang, faultAPIGarbage, faultAPIDrip:
-		if stageErr != nil {
-			return true, stageErr
+// apiTable returns the faults of the Talos API, of the clock, and of the
+// configuration as a whole: those that a node of any kind can do, also without
+// a configuration.
+func (f *faults) apiTable() map[string]nodeFault {
+	return map[string]nodeFault{
+		faultAPIHang:        f.wire((*talosapi.Trouble).Hang),
+		faultAPIGarbage:     f.wire((*talosapi.Trouble).Garbage),
+		faultAPIDrip:        f.wire((*talosapi.Trouble).Drip),
+		faultAPIRefuse:      either(func(on bool, _ faultArgs) error { return f.m.api.trouble.Refuse(on) }),
+		faultAPIOversize:    toggle(f.m.api.trouble.Oversize),
+		faultAPIExpiredCert: f.present(faultAPIExpiredCert),
+		faultAPIForeignCert: f.present(faultAPIForeignCert),
+		faultAPIWrongName:   f.present(faultAPIWrongName),
+		faultClockSkew:      either(f.skew),
+		faultMaintenance:    either(func(on bool, _ faultArgs) error { return f.setMaintenance(on) }),
+	}
+}
+
+// either is a fault whose injection and undoing are one function.
+func either(set func(on bool, args faultArgs) error) nodeFault {
+	return nodeFault{
+		inject: func(_ context.Context, args faultArgs) error { return set(true, args) },
+		undo:   func(_ context.Context, args faultArgs) error { return set(false, args) },
+	}
+}
+
+// wire is a trouble of the API's connections, from a stage on.
+func (f *faults) wire(set func(*talosapi.Trouble, talosapi.Stage, bool)) nodeFault {
+	return either(func(on bool, args faultArgs) error {
+		from, err := stage(args[argAfter])
+		if err == nil {
+			set(f.m.api.trouble, from, on)
 		}
-	}
-	switch o.Fault {
-	case faultAPIHang:
-		t.Hang(from, o.On)
-	case faultAPIGarbage:
-		t.Garbage(from, o.On)
-	case faultAPIDrip:
-		t.Drip(from, o.On)
-	case faultAPIRefuse:
-		return true, t.Refuse(o.On)
-	case faultAPIOversize:
-		t.Oversize(o.On)
-	case faultAPIExpiredCert, faultAPIForeignCert, faultAPIWrongName:
-		return true, f.present(o)
-	case faultClockSkew:
-		return true, f.skew(o)
-	default:
-		return false, nil
-	}
-	return true, nil
+		return err
+	})
 }
 
 // stage reads from when on connections are in trouble.
@@ -75,25 +81,25 @@ func stage(after string) (talosapi.Stage, error) {
 	return 0, fmt.Errorf("after is %q: want accept or handshake", after)
 }
 
-// present lets the API show a certificate that a client must not believe, or
-// its own again.
-func (f *faults) present(o Order) error {
+// present lets the API show a certificate that a client must not believe.
+func (f *faults) present(fault string) nodeFault {
 	t := f.m.api.trouble
-	switch {
-	case !o.On:
-		t.Present(nil)
-		return nil
-	case f.m.maintenance:
-		return errInMaintenance
-	case t.Presents():
-		return errors.New("the Talos API shows another certificate than its own already")
-	}
-	cert, err := f.m.falseCertificate(o.Fault)
-	if err != nil {
+	return either(func(on bool, _ faultArgs) error {
+		switch {
+		case !on:
+			t.Present(nil)
+			return nil
+		case f.m.maintenance:
+			return errInMaintenance
+		case t.Presents():
+			return errors.New("the Talos API shows another certificate than its own already")
+		}
+		cert, err := f.m.falseCertificate(fault)
+		if err == nil {
+			t.Present(&cert)
+		}
 		return err
-	}
-	t.Present(&cert)
-	return nil
+	})
 }
 
 // expiredFor is how long ago the expired certificate was valid.
@@ -122,14 +128,14 @@ func (m *machine) falseCertificate(fault string) (tls.Certificate, error) {
 // skew puts the clock of the node wrong, or right again: what the API says of
 // the time, when events and services' changes happened, and so when the node
 // booted. Certificates and leases go by the clock of the lab's machine.
-func (f *faults) skew(o Order) error {
-	if !o.On {
+func (f *faults) skew(on bool, args faultArgs) error {
+	if !on {
 		f.m.clock.Set(0)
 		return nil
 	}
-	offset, err := time.ParseDuration(o.Args[argOffset])
+	offset, err := time.ParseDuration(args[argOffset])
 	if err != nil {
-		return fmt.Errorf("offset is %q: want a duration such as 90s or -2m", o.Args[argOffset])
+		return fmt.Errorf("offset is %q: want a duration such as 90s or -2m", args[argOffset])
 	}
 	if offset == 0 {
 		return errors.New("offset is 0: the clock would be right")

@@ -3,29 +3,83 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"syscall"
+	"time"
 
-	"github.com/siderolabs/talos/pkg/machinery/resources/network"
-	"github.com/vishvananda/netlink"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/vipctl/vipctl/pkg/lab/etcd"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
-// The faults that a machine does to itself.
-const (
-	faultAPIServerKill = "apiserver-kill" // killed and held down
-	faultLeftoverVIP   = "leftover-vip"   // the VIP on a link that does not own it
-)
+// faultTimeout is what a fault, or its undoing, may take. The supervisor waits
+// a second longer for the answer.
+const faultTimeout = 9 * time.Second
 
-// argVIP names the VIP that a fault is about; by default the first.
-const argVIP = "vip"
+// faults does the faults of one machine, one after the other.
+type faults struct {
+	m *machine
+	// dial returns a client of the etcd members at the URLs.
+	dial func(urls ...string) (*clientv3.Client, error)
 
-// faults does the faults of one machine.
-type faults struct{ m *machine }
+	lasting map[string]func() // by the fault's name: ends what goes on in the background
+	ghosts  ghost             // what the fault ghost left in the queue
+}
+
+// nodeFault is a fault that the machine does to itself. Its undoing gets the
+// arguments of its injection, and may come in a later boot if the fault is one
+// that outlasts a boot.
+type nodeFault struct {
+	inject, undo func(context.Context, faultArgs) error
+}
+
+// table returns the faults by name.
+func (f *faults) table() map[string]nodeFault {
+	return map[string]nodeFault{
+		"apiserver-absent":   toggle(f.m.kubelet.withdraw),
+		"apiserver-hang":     {f.hangAPIServer, f.endOf("apiserver-hang")},
+		"apiserver-kill":     {f.killAPIServer, f.reviveAPIServer},
+		"duplicate-hostname": {f.rename, f.nameBack},
+		"etcd-kill":          {f.killEtcd, f.reviveEtcd},
+		"etcd-nospace":       {f.raiseNoSpace, f.disarmNoSpace},
+		"ghost":              {f.leaveGhost, f.banGhost},
+		"kubelet-stop":       toggle(f.m.kubelet.hold),
+		"learner":            {f.addLearner, f.removeLearner},
+		"leftover-vip":       f.address(f.addLeftover, f.removeLeftover),
+		"member-removed":     {f.removeMember, f.rejoin},
+		"slow-disk":          {f.slowDisk, f.endOf("slow-disk")},
+		"split-brain":        f.address(f.addSecondOwner, f.removeSecondOwner),
+		"static-vip":         f.address(f.addStatic, f.removeStatic),
+	}
+}
+
+// able says why the machine cannot do a fault of the table, if so.
+func (m *machine) able(fault string) error {
+	switch {
+	case m.maintenance:
+		return errInMaintenance
+	case !m.cfg.Worker:
+		return nil
+	}
+	switch fault {
+	case "duplicate-hostname", "kubelet-stop", "leftover-vip", "split-brain", "static-vip":
+		return nil
+	}
+	return errors.New("the node is no control plane")
+}
+
+// toggle is a fault that is on or off, and cannot fail.
+func toggle(set func(on bool)) nodeFault {
+	return nodeFault{
+		inject: func(context.Context, faultArgs) error { set(true); return nil },
+		undo:   func(context.Context, faultArgs) error { set(false); return nil },
+	}
+}
 
 // obey does what the supervisor asks for.
 func (f *faults) obey(o Order) error {
@@ -48,23 +102,59 @@ func (f *faults) obey(o Order) error {
 }
 
 func (f *faults) set(o Order) error {
-	if known, err := f.setAPI(o); known {
-		return err
-	}
-	switch o.Fault {
-	case faultAPIServerKill:
-		f.m.apiserver.hold(o.On)
-		return nil
-	case faultLeftoverVIP:
-		vip, err := f.vip(o.Args[argVIP])
-		if err != nil {
+	fault, ok := f.apiTable()[o.Fault]
+	if !ok {
+		if fault, ok = f.table()[o.Fault]; !ok {
+			return errors.New("no such fault")
+		}
+		if err := f.m.able(o.Fault); err != nil {
 			return err
 		}
-		return f.leftover(vip, o.On)
-	case faultMaintenance:
-		return f.setMaintenance(o.On)
 	}
-	return errors.New("no such fault")
+	ctx, cancel := context.WithTimeout(context.Background(), faultTimeout)
+	defer cancel()
+	if o.On {
+		return fault.inject(ctx, o.Args)
+	}
+	return fault.undo(ctx, o.Args)
+}
+
+// keep runs what a fault does in the background until it is ended.
+func (f *faults) keep(name string, run func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); run(ctx) }()
+	if f.lasting == nil {
+		f.lasting = map[string]func(){}
+	}
+	f.lasting[name] = func() { cancel(); <-done }
+}
+
+// end ends what the fault does in the background, if it does.
+func (f *faults) end(name string) {
+	if end := f.lasting[name]; end != nil {
+		end()
+		delete(f.lasting, name)
+	}
+}
+
+func (f *faults) endOf(name string) func(context.Context, faultArgs) error {
+	return func(context.Context, faultArgs) error { f.end(name); return nil }
+}
+
+// etcd returns a client of the cluster's members, of all or of those on other
+// nodes.
+func (f *faults) etcd(own bool) (*clientv3.Client, error) {
+	var urls []string
+	for _, p := range f.m.cfg.Peers {
+		if own || p.Name != f.m.cfg.Name {
+			urls = append(urls, etcd.ClientURL(p.Addr))
+		}
+	}
+	if len(urls) == 0 {
+		return nil, errors.New("etcd has no other member")
+	}
+	return f.dial(urls...)
 }
 
 // vip returns the VIP of the cluster that is named, or the first.
@@ -80,42 +170,26 @@ func (f *faults) vip(name string) (netip.Addr, error) {
 	return vip, nil
 }
 
-// leftover adds the VIP to the link without a word to the neighbours, or takes
-// it away, unless the node owns it by then.
-func (f *faults) leftover(vip netip.Addr, on bool) error {
-	link, err := netlink.LinkByName(f.m.cfg.Link)
-	if err != nil {
-		return err
-	}
-	prefix := netip.PrefixFrom(vip, vip.BitLen())
-	owned := f.owns(prefix)
-	at, kind := truth.Now(), truth.AddressRemoved
-	switch {
-	case on && owned:
-		return fmt.Errorf("the node owns %v", vip)
-	case on:
-		err = netlink.AddrAdd(link, toNetlink(prefix))
-		at, kind = truth.Now(), truth.AddressAdded
-		if errors.Is(err, syscall.EEXIST) {
-			return nil
-		}
-	case owned:
-		return nil
-	default:
-		err = netlink.AddrDel(link, toNetlink(prefix))
-		if errors.Is(err, syscall.EADDRNOTAVAIL) {
-			return nil
+// retryPause is the time between two attempts of what etcd refuses for now.
+const retryPause = 200 * time.Millisecond
+
+// insist does it again as long as etcd says that its cluster is not healthy or
+// not ready for it, and returns the last error.
+func insist(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if !forNow(err) || !pause(ctx, retryPause) {
+			return err
 		}
 	}
-	if err != nil {
-		return err
-	}
-	f.m.truth.Record(truth.Event{At: at, Kind: kind, Detail: prefix.String()})
-	return nil
 }
 
-// owns reports whether the node's operator carries the address.
-func (f *faults) owns(prefix netip.Prefix) bool {
-	_, merged, _ := f.m.addressSpecs(prefix, network.ConfigOperator)
-	return exists(f.m, merged.Metadata())
+// forNow reports whether etcd may think otherwise in a moment: a member counts
+// only when it was connected for 5 s, a learner is promoted only when it has
+// caught up, and a leader may just be elected.
+func forNow(err error) bool {
+	return slices.ContainsFunc([]error{
+		rpctypes.ErrUnhealthy, rpctypes.ErrMemberNotEnoughStarted, rpctypes.ErrMemberLearnerNotReady,
+		rpctypes.ErrNoLeader, rpctypes.ErrLeaderChanged, rpctypes.ErrTimeoutDueToLeaderFail,
+	}, func(known error) bool { return errors.Is(err, known) })
 }

@@ -32,6 +32,8 @@ type kubelet struct {
 
 	mu      sync.Mutex // guards what follows; held while starting or stopping
 	running bool
+	held    bool // a fault keeps it down
+	absent  bool // a fault took the apiserver's static pod away
 	cancel  context.CancelFunc
 	done    chan struct{}
 
@@ -48,20 +50,39 @@ func (k *kubelet) start() {
 		return
 	}
 	k.m.services.set("kubelet", machineapi.ServiceStateEvent_PREPARING, "Running pre state", healthUnknown)
+	if k.held {
+		k.crashed()
+		return
+	}
 	err := k.m.state.Create(context.Background(), k8s.NewKubeletLifecycle(k8s.NamespaceName, k8s.KubeletLifecycleID))
 	if err != nil && !state.IsConflictError(err) {
 		k.m.log.Printf("create the kubelet's lifecycle: %v", err)
 	}
 	k.m.services.set("kubelet", machineapi.ServiceStateEvent_RUNNING, "Started task kubelet", healthGood)
 	k.running = true
-	if k.m.cfg.Worker { // it has no static pods
-		return
+	if !k.absent && !k.m.cfg.Worker { // a worker has no static pods
+		k.runPod()
 	}
+}
+
+// runPod starts the apiserver and watches it. The caller holds mu.
+func (k *kubelet) runPod() {
 	k.m.apiserver.want()
 	var ctx context.Context
 	ctx, k.cancel = context.WithCancel(context.Background())
 	k.done = make(chan struct{})
 	go k.watchPod(ctx, k.done)
+}
+
+// forgetPod stops to watch the pod, whose status is gone at once. The caller
+// holds mu.
+func (k *kubelet) forgetPod() {
+	if k.cancel != nil {
+		k.cancel()
+		<-k.done
+		k.cancel = nil
+	}
+	drop(k.m, staticPodOwner, k.status().Metadata())
 }
 
 // stop stops the kubelet: the statuses of its static pods are gone at once,
@@ -75,9 +96,7 @@ func (k *kubelet) stop() {
 	k.running = false
 	k.m.services.set("kubelet", machineapi.ServiceStateEvent_STOPPING, "Sending SIGTERM to task kubelet", healthUnknown)
 	if !k.m.cfg.Worker {
-		k.cancel()
-		<-k.done
-		drop(k.m, staticPodOwner, k.status().Metadata())
+		k.forgetPod()
 		k.dropOthers()
 	}
 	k.setPod("kubelet is not running")

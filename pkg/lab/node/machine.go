@@ -6,11 +6,13 @@ import (
 	"context"
 	"log"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
 
+	"github.com/vipctl/vipctl/pkg/lab/etcd"
 	"github.com/vipctl/vipctl/pkg/lab/talosapi"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
@@ -39,6 +41,10 @@ type machine struct {
 	kubelet   *kubelet
 	operators *operators
 	api       *api
+
+	held      held                        // what the operators carry
+	campaigns campaigns                   // what the operators ask etcd through
+	joining   atomic.Pointer[[]etcd.Peer] // the cluster that etcd is to join; nil: the initial one
 
 	exit chan int // buffered: how the machine ends
 }

@@ -300,9 +300,9 @@ func TestMachineBootsOwnsTheVIPRestartsItsKubeletAndReboots(t *testing.T) {
 	p.saw(truth.AddressRemoved, "10.5.0.50/32", 1)
 	p.saw(truth.AddressAdded, "10.5.0.50/32", 2)
 
-	p.order(Order{ID: 2, Fault: faultAPIServerKill, On: true})
+	p.order(Order{ID: 2, Fault: "apiserver-kill", On: true})
 	p.saw(truth.ProcessKilled, "apiserver", 1)
-	p.order(Order{ID: 3, Fault: faultAPIServerKill})
+	p.order(Order{ID: 3, Fault: "apiserver-kill"})
 	p.saw(truth.ProcessStarted, "apiserver", 2)
 
 	if err := p.client.Reboot(t.Context()); err != nil {
@@ -380,7 +380,7 @@ func TestLeftoverVIPIsOnTheLinkAndNobodysSpec(t *testing.T) {
 	config, secrets := newDisk(t) // the VIP is the cluster's, and not this node's
 	p := switchOn(t, config, secrets)
 	p.saw(truth.Booted, "", 1)
-	p.order(Order{ID: 1, Fault: faultLeftoverVIP, On: true})
+	p.order(Order{ID: 1, Fault: "leftover-vip", On: true})
 	eventually(t, "AddressStatus of the leftover VIP", p.holdsVIP)
 	specs, err := safe.StateListAll[*network.AddressSpec](t.Context(), p.client.COSI)
 	if err != nil {
@@ -391,6 +391,6 @@ func TestLeftoverVIPIsOnTheLinkAndNobodysSpec(t *testing.T) {
 			t.Errorf("AddressSpec %s; want none of a leftover VIP", spec.Metadata().ID())
 		}
 	}
-	p.order(Order{ID: 2, Fault: faultLeftoverVIP})
+	p.order(Order{ID: 2, Fault: "leftover-vip"})
 	eventually(t, "the leftover VIP gone", func() bool { return !p.holdsVIP() })
 }

@@ -12,8 +12,10 @@ import (
 	"slices"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sys/unix"
 
+	"github.com/vipctl/vipctl/pkg/lab/etcd"
 	"github.com/vipctl/vipctl/pkg/lab/pki"
 	"github.com/vipctl/vipctl/pkg/lab/process"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
@@ -91,7 +93,7 @@ func (m *machine) operate(ctl *control, truthLog *os.File) (int, error) {
 		}
 	}()
 	go mirror.repeat(ctx)
-	f := &faults{m: m}
+	f := &faults{m: m, dial: m.dialEtcd}
 	go func() {
 		if err := ctl.serve(f.obey); err != nil {
 			m.log.Printf("%v", err)
@@ -123,6 +125,12 @@ func (m *machine) configuredParts(ctx context.Context, r *reaper, truthLog *os.F
 		}
 	}()
 	return nil
+}
+
+// dialEtcd returns a client of the members at the URLs, with the node's own
+// certificate.
+func (m *machine) dialEtcd(urls ...string) (*clientv3.Client, error) {
+	return etcd.Client(m.secrets.etcd, urls...)
 }
 
 // ignoreStray lets signals pass that are not meant for a machine: a terminal's

@@ -20,6 +20,7 @@ type operators struct {
 	mu     sync.Mutex // guards what follows
 	cancel context.CancelFunc
 	done   chan struct{}
+	runs   sync.Map // VIP's index -> context.CancelFunc of its running operator
 }
 
 // start starts them all.
@@ -54,12 +55,22 @@ func (o *operators) stop() {
 	}
 }
 
+// restart stops every operator and starts it again when it has ended, as a
+// change of the configuration does.
+func (o *operators) restart() {
+	o.runs.Range(func(_, cancel any) bool {
+		cancel.(context.CancelFunc)() // nothing else is stored
+		return true
+	})
+}
+
 // keep runs one operator whenever the link is up. When the link goes down it
 // waits for the operator to end, as long as that takes.
 func (o *operators) keep(ctx context.Context, vip int) {
 	link := o.m.cfg.VIPs[vip].Link
 	for o.waitLink(ctx, link, true) {
 		run, cancel := context.WithCancel(ctx)
+		o.runs.Store(vip, cancel)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -50,6 +51,10 @@ func realParts(m *machine, r *reaper, truthLog *os.File, s *secretFiles, client 
 
 func (m *machine) etcdConfig(s *secretFiles) etcd.Config {
 	cfg := etcd.Config{Name: m.cfg.Name, Dir: m.path("etcd"), Addr: m.cfg.Addr.Addr(), Files: s.etcd}
+	if members := m.joining.Load(); members != nil {
+		cfg.Peers, cfg.Join = *members, true
+		return cfg
+	}
 	for _, p := range m.cfg.Peers {
 		cfg.Peers = append(cfg.Peers, etcd.Peer{Name: p.Name, Addr: p.Addr})
 	}
@@ -65,8 +70,12 @@ func (m *machine) apiserverConfig(s *secretFiles) apiserver.Config {
 
 func (m *machine) operatorConfig(s *secretFiles, vip VIP) operator.Config {
 	return operator.Config{
-		VIP: vip.Addr, Link: vip.Link, Hostname: m.cfg.Name, TTL: m.cfg.LeaseTTL,
-		Client: func(context.Context) (*clientv3.Client, error) { return etcd.Client(s.etcd) },
+		VIP: vip.Addr, Link: vip.Link, Hostname: os.Hostname, TTL: m.cfg.LeaseTTL,
+		Client: func(context.Context) (*clientv3.Client, error) {
+			client, err := etcd.Client(s.etcd)
+			m.campaigns.note(vip.Addr, client)
+			return client, err
+		},
 		Gate:   &gate{state: m.state, finalizer: "vip/" + vip.Link},
 		Truth:  m.truth,
 		Kernel: &carrier{Kernel: m.operatorKernel(vip.Link), m: m}, LeavesLease: m.cfg.release().LeavesLease(),
@@ -92,8 +101,11 @@ type carrier struct {
 
 // AddAddress publishes the specs of an address that was there already, too.
 func (c *carrier) AddAddress(prefix netip.Prefix) error {
+	c.m.held.mu.Lock()
+	defer c.m.held.mu.Unlock()
 	err := c.Kernel.AddAddress(prefix)
 	if err == nil || errors.Is(err, fs.ErrExist) {
+		c.m.held.set(prefix, true)
 		c.m.publishAddressSpec(prefix, network.ConfigOperator)
 	}
 	return err
@@ -101,11 +113,28 @@ func (c *carrier) AddAddress(prefix netip.Prefix) error {
 
 // RemoveAddress removes the specs with the address.
 func (c *carrier) RemoveAddress(prefix netip.Prefix) error {
+	c.m.held.mu.Lock()
+	defer c.m.held.mu.Unlock()
 	err := c.Kernel.RemoveAddress(prefix)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		c.m.held.set(prefix, false)
 		c.m.dropAddressSpec(prefix, network.ConfigOperator)
 	}
 	return err
+}
+
+// held are the VIPs that the node's own operators carry, rightly or not.
+type held struct {
+	mu    sync.Mutex // guards addrs; held while one is added or removed
+	addrs map[netip.Prefix]bool
+}
+
+// set notes whether the address is carried. The caller holds mu.
+func (h *held) set(prefix netip.Prefix, carried bool) {
+	if h.addrs == nil {
+		h.addrs = map[netip.Prefix]bool{}
+	}
+	h.addrs[prefix] = carried
 }
 
 // etcdClient is the machine's own client of its member, for as long as the

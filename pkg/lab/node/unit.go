@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"sync"
 	"syscall"
@@ -156,6 +157,42 @@ func (u *unit) hold(on bool) {
 	u.signalChange()
 }
 
+// kill kills the process. Unless it is held down it is started again after the
+// delay.
+func (u *unit) kill(held bool) {
+	if held {
+		u.hold(true)
+		return
+	}
+	u.signal(syscall.SIGKILL)
+}
+
+// signal sends the signal to the process, if it runs and is wanted.
+func (u *unit) signal(sig os.Signal) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.wanted && u.running != nil {
+		_ = u.running.Signal(sig) // it may have ended just now
+	}
+}
+
+// await waits until the process runs.
+func (u *unit) await(ctx context.Context) error {
+	for {
+		u.mu.Lock()
+		running, wake := u.running != nil, u.wake
+		u.mu.Unlock()
+		if running {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until %s runs: %w", u.name, ctx.Err())
+		case <-wake:
+		}
+	}
+}
+
 // stop ends the process by SIGTERM, and after killAfter by SIGKILL, and waits
 // until it is gone. It is not started again until it is wanted.
 func (u *unit) stop() {
@@ -168,6 +205,7 @@ func (u *unit) stop() {
 		return
 	}
 	_ = p.Signal(syscall.SIGTERM) // it may have ended just now
+	_ = p.Signal(syscall.SIGCONT) // for a process that a fault stopped does not end
 	select {
 	case <-p.Done():
 		return

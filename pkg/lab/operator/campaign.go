@@ -28,6 +28,10 @@ func (o *operator) campaign(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
+	var err error
+	if o.name, err = o.Hostname(); err != nil || o.name == "" {
+		return errors.Join(errors.New("refusing to join election without a hostname"), err)
+	}
 	client, err := o.Client(ctx)
 	if err != nil {
 		return fmt.Errorf("local etcd client: %w", err)
@@ -64,7 +68,7 @@ func (o *operator) resignPrevious(ctx context.Context, client *clientv3.Client, 
 		return fmt.Errorf("current owner: %w", err)
 	}
 	kv := leader.Kvs[0]
-	if string(kv.Value) != o.Hostname {
+	if string(kv.Value) != o.name {
 		return nil
 	}
 	o.Log.Info("resigning from previous election")
@@ -82,7 +86,7 @@ func (o *operator) awaitTurn(ctx context.Context, session *concurrency.Session, 
 	if o.LeavesLease { // etcd's client would delete the key when ctx ends
 		campaign = context.WithoutCancel(ctx)
 	}
-	go func() { turn <- election.Campaign(campaign, o.Hostname) }()
+	go func(name string) { turn <- election.Campaign(campaign, name) }(o.name)
 	select {
 	case err := <-turn:
 		if err != nil {
@@ -138,7 +142,7 @@ func (o *operator) awaitReasonToLetGo(ctx context.Context, session *concurrency.
 			if !ok {
 				return
 			}
-			if leader := leaderOf(response); leader != o.Hostname {
+			if leader := leaderOf(response); leader != o.name {
 				o.Log.Info("detected new leader", "leader", leader)
 				return
 			}

@@ -31,8 +31,9 @@ const (
 type Config struct {
 	VIP  netip.Addr
 	Link string // that carries the VIP
-	// Hostname is what the node writes into the election.
-	Hostname string
+	// Hostname returns what the node writes into the election. It is asked at
+	// each campaign, so that a node that was renamed campaigns by its new name.
+	Hostname func() (string, error)
 	// TTL of the lease, in whole seconds; 0 is DefaultTTL. etcd raises less
 	// than 2 s to 2 s.
 	TTL time.Duration
@@ -72,10 +73,8 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case !c.VIP.IsValid():
 		return c, errors.New("operator has no VIP")
-	case c.Hostname == "":
-		return c, errors.New("refusing to join the election without a host name")
-	case c.Client == nil, c.Gate == nil, c.Truth == nil:
-		return c, errors.New("operator needs an etcd client, a gate and a recorder")
+	case c.Hostname == nil, c.Client == nil, c.Gate == nil, c.Truth == nil:
+		return c, errors.New("operator needs a host name, an etcd client, a gate and a recorder")
 	}
 	if c.TTL == 0 {
 		c.TTL = DefaultTTL

@@ -40,7 +40,7 @@ func runCandidate(data string) int {
 		return 1
 	}
 	err := operator.Run(context.Background(), operator.Config{
-		VIP: vip, Link: "eth0", Hostname: "cp-1", TTL: ttl, Gate: newGate(), Truth: &journal{},
+		VIP: vip, Link: "eth0", Hostname: named("cp-1"), TTL: ttl, Gate: newGate(), Truth: &journal{},
 		Kernel: &link{wire: &wire{held: map[string]bool{}}, name: "cp-1"},
 		Client: func(context.Context) (*clientv3.Client, error) { return etcd.Client(cfg.Files, cfg.Endpoint) },
 	})

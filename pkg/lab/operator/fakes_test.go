@@ -253,3 +253,8 @@ func (c *cable) mend() {
 	close(c.down)
 	c.down = nil
 }
+
+// named is a node that has that host name.
+func named(name string) func() (string, error) {
+	return func() (string, error) { return name, nil }
+}

@@ -16,6 +16,7 @@ import (
 // operator is the state of one VIP on one node between campaigns.
 type operator struct {
 	Config
+	name string // the node's, as of this campaign
 	// carrying says that the link has the address because we added it, or
 	// found it when we won.
 	carrying bool

@@ -101,7 +101,7 @@ func (s server) run(t *testing.T, name string, w *wire, gate operator.Gate, dial
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &node{name: name, log: &journal{}, stop: cancel, done: make(chan error, 1)}
 	cfg := operator.Config{
-		VIP: vip, Link: "eth0", Hostname: name, TTL: ttl,
+		VIP: vip, Link: "eth0", Hostname: named(name), TTL: ttl,
 		Client: dial, Gate: gate, Truth: n.log, Kernel: &link{wire: w, name: name},
 	}
 	for _, change := range changes {
@@ -334,12 +334,12 @@ func TestStoppedCandidateOfAnOldTalosLeavesAGhost(t *testing.T) {
 
 func TestRunRefusesAConfigurationThatCannotWork(t *testing.T) {
 	good := operator.Config{
-		VIP: vip, Link: "eth0", Hostname: "cp-1", Gate: newGate(), Truth: &journal{},
+		VIP: vip, Link: "eth0", Hostname: named("cp-1"), Gate: newGate(), Truth: &journal{},
 		Client: func(context.Context) (*clientv3.Client, error) { return nil, errors.New("not asked") },
 	}
 	for name, spoil := range map[string]func(*operator.Config){
 		"no VIP":             func(c *operator.Config) { c.VIP = netip.Addr{} },
-		"no host name":       func(c *operator.Config) { c.Hostname = "" },
+		"no host name":       func(c *operator.Config) { c.Hostname = nil },
 		"no gate":            func(c *operator.Config) { c.Gate = nil },
 		"half a second":      func(c *operator.Config) { c.TTL = 500 * time.Millisecond },
 		"a lease of 2.5 s":   func(c *operator.Config) { c.TTL = 2500 * time.Millisecond },
