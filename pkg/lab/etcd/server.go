@@ -55,8 +55,10 @@ func fail(err error) int {
 }
 
 // Serve runs the member in this process until ctx ends, then stops it
-// gracefully: it hands raft leadership over first. ready, if not nil, is
-// called once, when the member answers linearizable reads.
+// gracefully: it hands raft leadership over first. A member that stops by
+// itself, for it was removed from the cluster, is not waited for: etcd exits at
+// once then. ready, if not nil, is called once, when the member answers
+// linearizable reads.
 func Serve(ctx context.Context, cfg Config, ready func()) error {
 	return serve(ctx, cfg, nil, ready)
 }
@@ -71,23 +73,28 @@ func serve(ctx context.Context, cfg Config, rec truth.Recorder, ready func()) er
 	if err != nil {
 		return fmt.Errorf("start member %s: %w", cfg.Name, err)
 	}
-	defer server.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	stop := func() {}
 	if rec != nil {
-		stop, err := watchElections(ctx, server.Server, rec)
-		if err != nil {
+		if stop, err = watchElections(ctx, server.Server, rec); err != nil {
+			server.Close()
 			return fmt.Errorf("member %s: %w", cfg.Name, err)
 		}
-		defer stop()
 	}
 	go announceReady(ctx, server, ready)
 	select {
 	case <-ctx.Done():
+		stop()
+		server.Close()
 		return nil
 	case err := <-server.Err():
+		stop()
+		server.Close()
 		return fmt.Errorf("member %s: %w", cfg.Name, err)
 	case <-server.Server.StopNotify():
+		stop()
+		go server.Close() // it would wait 7 s for its connections
 		return errors.New("member " + cfg.Name + " stopped by itself")
 	}
 }

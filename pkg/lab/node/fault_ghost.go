@@ -42,7 +42,8 @@ func (c *campaigns) abandon(vip netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if client := c.clients[vip]; client != nil {
-		_ = client.Close() // that it could not be closed in order is the point
+		_ = client.ActiveConnection().Close() // first, or the campaign's last request may pass
+		_ = client.Close()
 	}
 }
 
