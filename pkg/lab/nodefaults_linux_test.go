@@ -542,3 +542,24 @@ func (w *watcher) evicts(node string) {
 		w.t.Errorf("the console of %s does not say that it resigned from the election of %s", node, evicted)
 	}
 }
+
+// TestNodeFaultsOfTheOnlyNode has no other member or node to lean on.
+func TestNodeFaultsOfTheOnlyNode(t *testing.T) {
+	w := watchNodes(t, start(t, func(s *Spec) { s.ControlPlanes = 1 }))
+	w.running("cp-1")
+	for _, fault := range []string{"member-removed", "duplicate-hostname"} {
+		err := w.lab.Inject(t.Context(), FaultRequest{Fault: fault, Node: "cp-1"})
+		if err == nil || !strings.Contains(err.Error(), "no other") {
+			t.Errorf("Inject(%s) on the only node = %v; want that there is no other", fault, err)
+		}
+	}
+	w.inject("learner", "cp-1", nil)
+	w.undo("learner", "cp-1")
+	w.inject("ghost", "cp-1", map[string]string{"hostname": "nobody"}) // next in the queue, for nobody else waits
+	if _, err := w.api["cp-1"].ServiceRestart(t.Context(), "kubelet"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the owner let go", func() bool { return len(w.holders()) == 0 })
+	w.undo("ghost", "cp-1")
+	w.owner()
+}

@@ -34,7 +34,7 @@ func (f *faults) address(inject, undo func(netip.Addr) error) nodeFault {
 	return nodeFault{on(inject), on(undo)}
 }
 
-// host is the address as VIP operators have it: /32 or /128.
+// hostPrefix is the address as VIP operators have it: /32 or /128.
 func hostPrefix(vip netip.Addr) netip.Prefix { return netip.PrefixFrom(vip, vip.BitLen()) }
 
 // owns reports whether the node's own operator carries the address.
@@ -70,8 +70,16 @@ func (f *faults) addSecondOwner(vip netip.Addr) error {
 	if !vip.Is4() {
 		return nil
 	}
+	if err := f.announce(vip); err != nil {
+		return errors.Join(fmt.Errorf("announce %v: %w", vip, err), f.removeSecondOwner(vip))
+	}
+	return nil
+}
+
+// announce sends a gratuitous ARP for an address that the link has.
+func (f *faults) announce(vip netip.Addr) error {
 	k := operator.NewKernel(f.m.cfg.Link)
-	if err := k.AddAddress(hostPrefix(vip)); err != nil && !errors.Is(err, fs.ErrExist) { // finds the link, too
+	if err := k.AddAddress(hostPrefix(vip)); err != nil && !errors.Is(err, fs.ErrExist) { // it looks the link up
 		return err
 	}
 	if err := k.Announce(vip); err != nil {

@@ -27,8 +27,8 @@ type faults struct {
 	// dial returns a client of the etcd members at the URLs.
 	dial func(urls ...string) (*clientv3.Client, error)
 
-	lasting map[string]func() // by the fault's name: ends what goes on in the background
-	ghosts  ghost             // what the fault ghost left in the queue
+	background map[string]func() // by the fault's name: ends what goes on
+	ghosts     ghost             // what the fault ghost left in the queue
 }
 
 // nodeFault is a fault that the machine does to itself. Its undoing gets the
@@ -124,17 +124,17 @@ func (f *faults) keep(name string, run func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); run(ctx) }()
-	if f.lasting == nil {
-		f.lasting = map[string]func(){}
+	if f.background == nil {
+		f.background = map[string]func(){}
 	}
-	f.lasting[name] = func() { cancel(); <-done }
+	f.background[name] = func() { cancel(); <-done }
 }
 
 // end ends what the fault does in the background, if it does.
 func (f *faults) end(name string) {
-	if end := f.lasting[name]; end != nil {
+	if end := f.background[name]; end != nil {
 		end()
-		delete(f.lasting, name)
+		delete(f.background, name)
 	}
 }
 
