@@ -10,10 +10,14 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/vipctl/vipctl/pkg/lab/apiserver"
+	"github.com/vipctl/vipctl/pkg/lab/etcd"
+	"github.com/vipctl/vipctl/pkg/lab/pki"
 	"github.com/vipctl/vipctl/pkg/lab/talosapi"
 )
 
@@ -50,9 +54,9 @@ func (a *api) stop() {
 
 // apiListener returns how a machine's API is served on port 50000 of every
 // address.
-func apiListener(server, proxy *tls.Config, etcd func() (*clientv3.Client, error), local func(netip.Addr) bool) func(*machine) (func(), error) {
+func apiListener(server, proxy *tls.Config, member func() (*clientv3.Client, error), local func(netip.Addr) bool) func(*machine) (func(), error) {
 	return func(m *machine) (func(), error) {
-		s, err := talosapi.New(m.apiConfig(server, proxy, etcd, local))
+		s, err := talosapi.New(m.apiConfig(server, proxy, member, local))
 		if err != nil {
 			return nil, err
 		}
@@ -70,10 +74,11 @@ func apiListener(server, proxy *tls.Config, etcd func() (*clientv3.Client, error
 	}
 }
 
-func (m *machine) apiConfig(server, proxy *tls.Config, etcd func() (*clientv3.Client, error), local func(netip.Addr) bool) talosapi.Config {
+func (m *machine) apiConfig(server, proxy *tls.Config, member func() (*clientv3.Client, error), local func(netip.Addr) bool) talosapi.Config {
 	return talosapi.Config{
 		Hostname: m.cfg.Name, TalosVersion: m.cfg.TalosVersion, BootTime: m.boot.Time, BootID: m.boot.ID,
-		State: m.state, Events: m.events, Sequencer: m, Services: apiServices{m}, Etcd: etcd,
+		State: m.state, Events: m.events, Logs: m.journal.logs, Sequencer: m, Services: apiServices{m}, Etcd: member,
+		EtcdCluster: m.etcdCluster, Kubeconfig: m.kubeconfig, Capture: capture,
 		ServerTLS: server, ProxyTLS: proxy, Worker: m.cfg.Worker,
 		Maintenance: m.maintenance, Trouble: m.api.trouble, Clock: m.clock,
 		IsLocal: func(target string) bool {
@@ -99,4 +104,40 @@ func (s apiServices) RestartKubelet() error {
 	}
 	go s.m.kubelet.restart()
 	return nil
+}
+
+// StartKubelet starts a kubelet that does not run.
+func (s apiServices) StartKubelet() error {
+	if s.m.sequencer.goingDown() {
+		return errors.New("service \"kubelet\" can't be started: the machine is going down")
+	}
+	s.m.kubelet.start()
+	return nil
+}
+
+// EndEtcd sends etcd a SIGTERM behind machined's back.
+func (s apiServices) EndEtcd() error { return s.m.etcd.signal(syscall.SIGTERM) }
+
+// etcdCluster returns a way to a client of all control planes' members, as
+// Talos asks where its own member may be down: a new one each time, so that a
+// node that is gone is not asked over an old connection.
+func (s *secretFiles) etcdCluster(peers []Peer) func() (*clientv3.Client, error) {
+	var endpoints []string
+	for _, p := range peers {
+		endpoints = append(endpoints, "https://"+netip.AddrPortFrom(p.Addr, etcd.ClientPort).String())
+	}
+	return func() (*clientv3.Client, error) { return etcd.Client(s.etcd, endpoints...) }
+}
+
+// kubeconfig makes a new administrator's kubeconfig, for the cluster's endpoint.
+func (m *machine) kubeconfig() ([]byte, error) {
+	cluster, err := pki.ReadFile(m.cfg.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	endpoint := m.cfg.Addr.Addr()
+	if len(m.cfg.AllVIPs) > 0 {
+		endpoint = m.cfg.AllVIPs[0]
+	}
+	return cluster.Kubeconfig(m.cfg.Cluster, "https://"+netip.AddrPortFrom(endpoint, apiserver.Port).String())
 }

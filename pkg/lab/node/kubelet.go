@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -156,6 +157,10 @@ func (k *kubelet) setPod(reason string) {
 	k.podReady = reason
 	k.pod.Unlock()
 	if changed {
+		if reason == "" {
+			reason = k.status().Metadata().ID() + " ready"
+		}
+		_, _ = fmt.Fprintln(k.m.journal.logs.Service("kubelet"), time.Now().UTC().Format(time.RFC3339Nano), reason)
 		k.m.status.assess()
 	}
 }

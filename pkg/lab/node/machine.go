@@ -11,6 +11,7 @@ import (
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/vipctl/vipctl/pkg/lab/etcd"
 	"github.com/vipctl/vipctl/pkg/lab/talosapi"
@@ -32,6 +33,9 @@ type machine struct {
 	// secrets are nil in a machine without a disk, as in tests, and in one
 	// without a configuration.
 	secrets *secretFiles
+	// journal is what the machine writes to its logs; log is for the lab's own
+	// troubles, which show on the console only.
+	journal *journal
 
 	services  *services
 	status    *machineStatus
@@ -45,6 +49,8 @@ type machine struct {
 	held      held                        // what the operators carry
 	campaigns campaigns                   // what the operators ask etcd through
 	joining   atomic.Pointer[[]etcd.Peer] // the cluster that etcd is to join; nil: the initial one
+	// etcdCluster returns a new client of every control plane's member.
+	etcdCluster func() (*clientv3.Client, error)
 
 	exit chan int // buffered: how the machine ends
 }
@@ -76,7 +82,7 @@ func newMachine(cfg Config, rec truth.Recorder, logger *log.Logger, mark bootMar
 	clock := &talosapi.Clock{}
 	m := &machine{
 		cfg: cfg, truth: rec, log: logger, boot: mark, clock: clock, maintenance: maintenance,
-		state: st, events: talosapi.NewEventLogBy(clock), sequencer: &sequencer{},
+		state: st, events: talosapi.NewEventLogBy(clock), journal: newJournal(logger.Writer()), sequencer: &sequencer{},
 		exit: make(chan int, 1),
 	}
 	m.status = &machineStatus{m: m}

@@ -117,6 +117,7 @@ func (m *machine) configuredParts(ctx context.Context, r *reaper, truthLog *os.F
 		}
 	}
 	m.parts = realParts(m, r, truthLog, secrets, client)
+	m.etcdCluster = secrets.etcdCluster(m.cfg.Peers)
 	m.parts.listen = apiListener(secrets.server, secrets.proxy, client.get, mirror.has)
 	go (&discovery{m: m, tls: secrets.proxy}).run(ctx)
 	go func() {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 
 	"github.com/vipctl/vipctl/pkg/lab/apiserver"
 	"github.com/vipctl/vipctl/pkg/lab/etcd"
@@ -30,17 +30,28 @@ func (m *machine) path(elem ...string) string {
 
 // realParts returns the machine's own processes and operators.
 func realParts(m *machine, r *reaper, truthLog *os.File, s *secretFiles, client *etcdClient) parts {
-	launch := func(cmd *exec.Cmd, err error) (proc, error) {
+	launch := func(log string, cmd *exec.Cmd, err error) (proc, error) {
 		if err != nil {
 			return nil, err
 		}
-		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		out, err := m.journal.process(log)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = out.Close() }()
+		cmd.Stdout, cmd.Stderr = out, out
 		cmd.ExtraFiles = []*os.File{truthLog}
 		return r.start(cmd)
 	}
 	return parts{
-		etcd:           func() (proc, error) { return launch(etcd.Command(m.etcdConfig(s), m.path("etcd.json"))) },
-		apiserver:      func() (proc, error) { return launch(apiserver.Command(m.apiserverConfig(s), m.path("apiserver.json"))) },
+		etcd: func() (proc, error) {
+			cmd, err := etcd.Command(m.etcdConfig(s), m.path("etcd.json"))
+			return launch("etcd", cmd, err)
+		},
+		apiserver: func() (proc, error) {
+			cmd, err := apiserver.Command(m.apiserverConfig(s), m.path("apiserver.json"))
+			return launch("kube-system/kube-apiserver-"+m.cfg.Name+":kube-apiserver", cmd, err)
+		},
 		etcdHealth:     client.health,
 		apiserverReady: readiness(m, s),
 		operator: func(ctx context.Context, vip int) error {
@@ -78,8 +89,8 @@ func (m *machine) operatorConfig(s *secretFiles, vip VIP) operator.Config {
 		},
 		Gate:   &gate{state: m.state, finalizer: "vip/" + vip.Link},
 		Truth:  m.truth,
-		Kernel: &carrier{Kernel: m.operatorKernel(vip.Link), m: m}, LeavesLease: m.cfg.release().LeavesLease(),
-		Log: slog.New(slog.NewTextHandler(m.log.Writer(), nil)),
+		Kernel: &carrier{Kernel: m.operatorKernel(vip.Link), m: m, link: vip.Link}, LeavesLease: m.cfg.release().LeavesLease(),
+		Log: m.journal.operator(),
 	}
 }
 
@@ -96,7 +107,8 @@ func (m *machine) operatorKernel(link string) operator.Kernel {
 // ever put it there, until it is off.
 type carrier struct {
 	operator.Kernel
-	m *machine
+	m    *machine
+	link string
 }
 
 // AddAddress publishes the specs of an address that was there already, too.
@@ -104,6 +116,9 @@ func (c *carrier) AddAddress(prefix netip.Prefix) error {
 	c.m.held.mu.Lock()
 	defer c.m.held.mu.Unlock()
 	err := c.Kernel.AddAddress(prefix)
+	if err == nil {
+		c.log().Info("assigned address", zap.Stringer("address", prefix), zap.String("link", c.link))
+	}
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		c.m.held.set(prefix, true)
 		c.m.publishAddressSpec(prefix, network.ConfigOperator)
@@ -116,6 +131,9 @@ func (c *carrier) RemoveAddress(prefix netip.Prefix) error {
 	c.m.held.mu.Lock()
 	defer c.m.held.mu.Unlock()
 	err := c.Kernel.RemoveAddress(prefix)
+	if err == nil {
+		c.log().Info("removed address", zap.Stringer("address", prefix), zap.String("link", c.link))
+	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		c.m.held.set(prefix, false)
 		c.m.dropAddressSpec(prefix, network.ConfigOperator)
@@ -136,6 +154,21 @@ func (h *held) set(prefix netip.Prefix, carried bool) {
 	}
 	h.addrs[prefix] = carried
 }
+
+// Announce says how it went.
+func (c *carrier) Announce(ip netip.Addr) error {
+	err := c.Kernel.Announce(ip)
+	if err != nil {
+		prefix := netip.PrefixFrom(ip, ip.BitLen())
+		c.log().Warn("failure sending gratuitous ARP", zap.Stringer("address", prefix), zap.String("link", c.link), zap.Error(err))
+		return err
+	}
+	c.log().Info("sent gratuitous ARP", zap.Stringer("address", ip), zap.String("link", c.link))
+	return nil
+}
+
+// log is the logger of the Talos controller that puts addresses on links.
+func (c *carrier) log() *zap.Logger { return c.m.journal.controller("network.AddressSpecController") }
 
 // etcdClient is the machine's own client of its member, for as long as the
 // machine runs; a worker has none.

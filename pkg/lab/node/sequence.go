@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/siderolabs/talos/pkg/machinery/api/common"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
@@ -101,22 +102,31 @@ func (m *machine) perform(ctx context.Context, s sequence, actor string) {
 	}
 	defer leave()
 	m.truth.Record(truth.Event{Kind: truth.SequenceStart, Detail: s.name})
+	m.journal.printf("%s sequence: %d phase(s)", s.name, len(s.phases))
+	began := time.Now()
 	emit(machineapi.SequenceEvent_START, 0, "")
 	m.status.enter(s.stage)
-	for _, p := range s.phases {
+	for i, p := range s.phases {
 		m.truth.Record(truth.Event{Kind: truth.PhaseStart, Detail: p.name})
+		m.journal.printf("phase %s (%d/%d): %d tasks(s)", p.name, i+1, len(s.phases), len(p.tasks))
+		phaseBegan := time.Now()
 		m.events.Publish(&machineapi.PhaseEvent{Phase: p.name, Action: machineapi.PhaseEvent_START}, actor)
-		for _, t := range p.tasks {
+		for i, t := range p.tasks {
+			m.journal.printf("task %s (%d/%d): starting", t.name, i+1, len(p.tasks))
+			taskBegan := time.Now()
 			m.events.Publish(&machineapi.TaskEvent{Task: t.name, Action: machineapi.TaskEvent_START}, actor)
 			t.run(ctx)
 			if ctx.Err() != nil {
 				emit(machineapi.SequenceEvent_NOOP, common.Code_CANCELED, "sequence canceled")
 				return
 			}
+			m.journal.printf("task %s (%d/%d): done, %s", t.name, i+1, len(p.tasks), time.Since(taskBegan))
 			m.events.Publish(&machineapi.TaskEvent{Task: t.name, Action: machineapi.TaskEvent_STOP}, actor)
 		}
 		m.truth.Record(truth.Event{Kind: truth.PhaseEnd, Detail: p.name})
+		m.journal.printf("phase %s (%d/%d): done, %s", p.name, i+1, len(s.phases), time.Since(phaseBegan))
 		m.events.Publish(&machineapi.PhaseEvent{Phase: p.name, Action: machineapi.PhaseEvent_STOP}, actor)
 	}
+	m.journal.printf("%s sequence: done: %s", s.name, time.Since(began))
 	emit(machineapi.SequenceEvent_STOP, 0, "")
 }

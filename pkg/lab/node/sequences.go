@@ -60,6 +60,7 @@ func (m *machine) Shutdown(force bool) string {
 // startSequence lets the sequence run: the API's answer only means accepted.
 func (m *machine) startSequence(s sequence) (actor string) {
 	actor = uuid.NewString()
+	m.journal.printf("%s via API received. actor id: %s", s.name, actor)
 	go m.perform(context.Background(), s, actor)
 	return actor
 }

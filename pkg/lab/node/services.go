@@ -65,6 +65,7 @@ func (s *services) set(id string, action machineapi.ServiceStateEvent_Action, ms
 	info.Events.Events = append(info.Events.Events, &machineapi.ServiceEvent{Msg: msg, State: info.State, Ts: now})
 	info.Events.Events = info.Events.Events[max(0, len(info.Events.Events)-serviceEventsKept):]
 	s.publish(id, action == machineapi.ServiceStateEvent_RUNNING, health)
+	s.m.journal.printf("service[%s](%s): %s", id, info.State, msg)
 	event := &machineapi.ServiceStateEvent{Service: id, Action: action, Message: msg, Health: proto.CloneOf(info.Health)}
 	s.mu.Unlock()
 	s.m.events.Publish(event, "")

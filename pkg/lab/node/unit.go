@@ -164,16 +164,17 @@ func (u *unit) kill(held bool) {
 		u.hold(true)
 		return
 	}
-	u.signal(syscall.SIGKILL)
+	_ = u.signal(syscall.SIGKILL)
 }
 
-// signal sends the signal to the process, if it runs and is wanted.
-func (u *unit) signal(sig os.Signal) {
+// signal sends the process a signal; it is still wanted.
+func (u *unit) signal(sig syscall.Signal) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.wanted && u.running != nil {
-		_ = u.running.Signal(sig) // it may have ended just now
+	if !u.wanted || u.running == nil {
+		return fmt.Errorf("%s does not run", u.name)
 	}
+	return u.running.Signal(sig)
 }
 
 // await waits until the process runs.

@@ -34,6 +34,8 @@ type fakeNode struct{ kubelets int }
 func (f *fakeNode) Reboot(mode machine.RebootRequest_Mode) string { return "reboot-" + mode.String() }
 func (f *fakeNode) Shutdown(bool) string                          { return "shutdown" }
 func (f *fakeNode) RestartKubelet() error                         { f.kubelets++; return nil }
+func (f *fakeNode) StartKubelet() error                           { f.kubelets++; return nil }
+func (f *fakeNode) EndEtcd() error                                { return errNoEtcd }
 func (f *fakeNode) List() []*machine.ServiceInfo {
 	return []*machine.ServiceInfo{{Id: "kubelet", State: "Running"}, {Id: "etcd", State: "Running"}}
 }
@@ -91,7 +93,8 @@ func (c *fleet) serve(addr string, ln net.Listener) {
 	s, err := New(Config{
 		Hostname: name, TalosVersion: "v1.13.9", BootTime: 42, BootID: "boot", State: st, Events: n.events,
 		Sequencer: n, Services: n, Etcd: func() (*clientv3.Client, error) { return nil, errNoEtcd },
-		ServerTLS: server, ProxyTLS: proxy, Port: c.port, IsLocal: func(target string) bool { return target == addr },
+		EtcdCluster: func() (*clientv3.Client, error) { return nil, errNoEtcd },
+		ServerTLS:   server, ProxyTLS: proxy, Port: c.port, IsLocal: func(target string) bool { return target == addr },
 	})
 	if err != nil {
 		c.t.Fatal(err)

@@ -2,11 +2,14 @@ package talosapi
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -24,6 +27,8 @@ type EventLog struct {
 	dropped int           // how many events are gone from the front
 	grown   chan struct{} // closed and replaced when an event is added
 	clock   *Clock
+	source  [5]byte // tells this log's IDs from others'
+	count   uint32  // of IDs given out
 }
 
 type loggedEvent struct {
@@ -36,7 +41,31 @@ func NewEventLog() *EventLog { return NewEventLogBy(nil) }
 
 // NewEventLogBy returns an empty log whose events are dated by the clock.
 func NewEventLogBy(c *Clock) *EventLog {
-	return &EventLog{grown: make(chan struct{}), clock: c}
+	l := &EventLog{grown: make(chan struct{}), clock: c}
+	_, _ = rand.Read(l.source[:]) // never fails
+	return l
+}
+
+// eventIDs writes the IDs of events as Talos's: they sort by time.
+var eventIDs = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
+
+// id returns the ID of the next event, in the form of github.com/rs/xid: the
+// second of Unix time, where it comes from, and a count. The caller holds mu.
+func (l *EventLog) id(at time.Time) string {
+	var raw [12]byte
+	binary.BigEndian.PutUint32(raw[:], uint32(at.Unix()))
+	copy(raw[4:], l.source[:])
+	l.count++
+	raw[9], raw[10], raw[11] = byte(l.count>>16), byte(l.count>>8), byte(l.count)
+	return eventIDs.EncodeToString(raw[:])
+}
+
+// checkEventID refuses what is no ID of an event; "" is none.
+func checkEventID(id string) error {
+	if raw, err := eventIDs.DecodeString(id); id != "" && (err != nil || len(raw) != 12) {
+		return errors.New("error parsing tail_id: xid: invalid ID")
+	}
+	return nil
 }
 
 // Publish adds an event. The actor is the ID of the API call that caused it,
@@ -51,7 +80,7 @@ func (l *EventLog) Publish(payload proto.Message, actor string) {
 	at := l.clock.Now()
 	l.events = append(l.events, loggedEvent{at: at, Event: &machine.Event{
 		Data:    &anypb.Any{TypeUrl: "talos/runtime/" + string(payload.ProtoReflect().Descriptor().FullName()), Value: value},
-		Id:      ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy()).String(), // sorts by time, as Talos's IDs do
+		Id:      l.id(at),
 		ActorId: actor,
 	}})
 	if extra := len(l.events) - eventsKept; extra > 0 {

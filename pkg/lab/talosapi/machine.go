@@ -2,20 +2,20 @@ package talosapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 	"strings"
 
-	"github.com/siderolabs/talos/pkg/machinery/api/common"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// bootIDPath is the one file that Read gives out: the kernel's, which is the
-// host's and does not change, is replaced by the node's own.
+// bootIDPath is the file by which clients tell one boot from another: the
+// kernel's, which is the host's and does not change, is replaced by the node's
+// own.
 const bootIDPath = "/proc/sys/kernel/random/boot_id"
 
 // machineService answers for this node. What it does not have is Unimplemented.
@@ -55,13 +55,30 @@ func (s *machineService) ServiceList(context.Context, *emptypb.Empty) (*machine.
 	return &machine.ServiceListResponse{Messages: []*machine.ServiceList{{Services: list}}}, nil
 }
 
-// ServiceRestart restarts the kubelet, the only system service that Talos
-// restarts by request.
-func (s *machineService) ServiceRestart(_ context.Context, req *machine.ServiceRestartRequest) (*machine.ServiceRestartResponse, error) {
-	if err := s.refuse(req.GetId(), "restart"); err != nil {
+// ServiceStart starts the kubelet, the only system service that Talos starts
+// by request. A service that runs is as it was asked for.
+func (s *machineService) ServiceStart(_ context.Context, req *machine.ServiceStartRequest) (*machine.ServiceStartResponse, error) {
+	if err := s.startService(req.GetId()); err != nil {
 		return nil, err
 	}
-	if err := s.cfg.Services.RestartKubelet(); err != nil {
+	return &machine.ServiceStartResponse{Messages: []*machine.ServiceStart{{
+		Resp: fmt.Sprintf("Service %q started", req.GetId()),
+	}}}, nil
+}
+
+// ServiceRestart restarts the kubelet, or starts it if it does not run.
+func (s *machineService) ServiceRestart(_ context.Context, req *machine.ServiceRestartRequest) (*machine.ServiceRestartResponse, error) {
+	running, err := s.running(req.GetId())
+	switch {
+	case err != nil:
+	case !running:
+		err = s.startService(req.GetId())
+	case req.GetId() != "kubelet":
+		err = unsupported(req.GetId(), "restart")
+	default:
+		err = s.cfg.Services.RestartKubelet()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &machine.ServiceRestartResponse{Messages: []*machine.ServiceRestart{{
@@ -69,34 +86,61 @@ func (s *machineService) ServiceRestart(_ context.Context, req *machine.ServiceR
 	}}}, nil
 }
 
-// ServiceStop is refused for every service, the kubelet too.
+// ServiceStop is refused for every service, the kubelet too, unless it is
+// stopped already.
 func (s *machineService) ServiceStop(_ context.Context, req *machine.ServiceStopRequest) (*machine.ServiceStopResponse, error) {
-	if err := s.exists(req.GetId()); err != nil {
+	running, err := s.running(req.GetId())
+	if err == nil && running {
+		err = unsupported(req.GetId(), "stop")
+	}
+	if err != nil {
 		return nil, err
 	}
-	return nil, unsupported(req.GetId(), "stop")
+	return &machine.ServiceStopResponse{Messages: []*machine.ServiceStop{{
+		Resp: fmt.Sprintf("Service %q stopped", req.GetId()),
+	}}}, nil
 }
 
-// refuse returns Talos's error unless the service is the kubelet.
-func (s *machineService) refuse(id, verb string) error {
-	if err := s.exists(id); err != nil {
+func (s *machineService) startService(id string) error {
+	running, err := s.running(id)
+	switch {
+	case err != nil || running:
 		return err
+	case id != "kubelet":
+		return unsupported(id, "start")
 	}
-	if id != "kubelet" {
-		return unsupported(id, verb)
-	}
-	return nil
+	return s.cfg.Services.StartKubelet()
 }
 
-func (s *machineService) exists(id string) error {
-	if !slices.ContainsFunc(s.cfg.Services.List(), func(i *machine.ServiceInfo) bool { return i.GetId() == id }) {
-		return fmt.Errorf("service %q not defined", id)
+// running reports whether a service runs, as far as requests go: Talos v1.13.9
+// internal/app/machined/pkg/system/system.go, as are the texts of the refusals.
+func (s *machineService) running(id string) (bool, error) {
+	list := s.cfg.Services.List()
+	i := slices.IndexFunc(list, func(i *machine.ServiceInfo) bool { return i.GetId() == id })
+	if i < 0 {
+		return false, fmt.Errorf("service %q not defined", id)
 	}
-	return nil
+	switch list[i].GetState() {
+	case "Finished", "Failed", "Skipped":
+		return false, nil
+	}
+	return true, nil
 }
 
 func unsupported(id, verb string) error {
 	return fmt.Errorf("service %q doesn't support %s operation via API", id, verb)
+}
+
+// Restart ends a container by SIGTERM; what keeps it starts it again. Of the
+// node's containers etcd is one that can be ended.
+func (s *machineService) Restart(_ context.Context, req *machine.RestartRequest) (*machine.RestartResponse, error) {
+	if err := inspectable(req.GetNamespace(), req.GetDriver()); err != nil {
+		return nil, err
+	}
+	if req.GetNamespace() != constants.SystemContainerdNamespace || req.GetId() != "etcd" || s.cfg.Services.EndEtcd() != nil {
+		return nil, fmt.Errorf("container %q not found", req.GetId())
+	}
+	return &machine.RestartResponse{Messages: []*machine.Restart{{}}}, nil
 }
 
 // Reboot starts a reboot. A server older than v1.12 does not know FORCE, and
@@ -112,16 +156,11 @@ func (s *machineService) Shutdown(_ context.Context, req *machine.ShutdownReques
 
 // Events streams the node's events, an empty one first.
 func (s *machineService) Events(req *machine.EventsRequest, stream grpc.ServerStreamingServer[machine.Event]) error {
+	if err := checkEventID(req.GetTailId()); err != nil {
+		return err
+	}
 	if err := stream.Send(&machine.Event{}); err != nil {
 		return err
 	}
 	return s.cfg.Events.stream(stream.Context(), req, stream.Send)
-}
-
-// Read streams the boot ID; no other file is there.
-func (s *machineService) Read(req *machine.ReadRequest, stream grpc.ServerStreamingServer[common.Data]) error {
-	if req.GetPath() != bootIDPath {
-		return errors.New("stat " + req.GetPath() + ": no such file or directory")
-	}
-	return stream.Send(&common.Data{Bytes: []byte(s.cfg.BootID + "\n")})
 }

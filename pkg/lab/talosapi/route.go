@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/siderolabs/grpc-proxy/proxy"
+	clusterapi "github.com/siderolabs/talos/pkg/machinery/api/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"google.golang.org/grpc"
@@ -141,9 +142,11 @@ func answersForMany(method string) bool {
 
 // isStreamed reports whether the method answers with a stream.
 func isStreamed(method string) bool {
-	for _, stream := range machine.MachineService_ServiceDesc.Streams {
-		if stream.ServerStreams && method == "/"+machine.MachineService_ServiceDesc.ServiceName+"/"+stream.StreamName {
-			return true
+	for _, service := range []grpc.ServiceDesc{machine.MachineService_ServiceDesc, clusterapi.ClusterService_ServiceDesc} {
+		for _, stream := range service.Streams {
+			if stream.ServerStreams && method == "/"+service.ServiceName+"/"+stream.StreamName {
+				return true
+			}
 		}
 	}
 	return false

@@ -18,6 +18,7 @@ import (
 	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/cosi-project/runtime/pkg/state/protobuf/server"
 	"github.com/siderolabs/grpc-proxy/proxy"
+	clusterapi "github.com/siderolabs/talos/pkg/machinery/api/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	timeapi "github.com/siderolabs/talos/pkg/machinery/api/time"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
@@ -43,12 +44,22 @@ type Config struct {
 	State state.State
 	// Events is the node's log of events.
 	Events *EventLog
+	// Logs are the node's logs.
+	Logs *Logs
 	// Sequencer and Services do what is asked of the machine.
 	Sequencer Sequencer
 	Services  Services
 	// Etcd returns a client of the node's own member. The Server does not
 	// close it.
 	Etcd func() (*clientv3.Client, error)
+	// EtcdCluster returns a new client of every control-plane node's member, for
+	// what Talos does not ask of its own only. The Server closes it.
+	EtcdCluster func() (*clientv3.Client, error)
+	// Kubeconfig makes an administrator's kubeconfig.
+	Kubeconfig func() ([]byte, error)
+	// Capture streams the packets that the request asks for, as a pcap file in
+	// pieces, until the context ends or write fails; nil captures nothing.
+	Capture func(ctx context.Context, req *machine.PacketCaptureRequest, write func([]byte) error) error
 	// ServerTLS is the front's own identity and what it asks of its callers;
 	// ProxyTLS is how it presents itself to the other nodes' fronts.
 	ServerTLS *tls.Config
@@ -81,6 +92,10 @@ type Services interface {
 	List() []*machine.ServiceInfo
 	// RestartKubelet returns at once; the kubelet comes back by itself.
 	RestartKubelet() error
+	// StartKubelet starts a kubelet that was stopped.
+	StartKubelet() error
+	// EndEtcd ends etcd as a crash would; it is started again by itself.
+	EndEtcd() error
 }
 
 // Server serves the Talos API of one node.
@@ -97,6 +112,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Port == 0 {
 		cfg.Port = Port
 	}
+	if cfg.Logs == nil {
+		cfg.Logs = NewLogs()
+	}
 	s := &Server{inner: bufconn.Listen(1 << 20)}
 	s.back = newBack(cfg)
 	local, err := grpc.NewClient("passthrough:///machined",
@@ -109,6 +127,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.local = local
 	s.route = newRouter(local, cfg)
+	clusterapi.RegisterClusterServiceServer(s.back, &clusterService{cfg: cfg, route: s.route})
 	s.front = grpc.NewServer(
 		grpc.Creds(cfg.Trouble.credentials(cfg.ServerTLS)),
 		grpc.ForceServerCodecV2(cfg.Trouble.codec(proxy.Codec())),
