@@ -97,12 +97,12 @@ type apiServices struct{ m *machine }
 // List returns the services.
 func (s apiServices) List() []*machineapi.ServiceInfo { return s.m.services.list() }
 
-// RestartKubelet restarts the kubelet in the background.
+// RestartKubelet restarts the kubelet.
 func (s apiServices) RestartKubelet() error {
 	if s.m.sequencer.goingDown() {
 		return errors.New("service \"kubelet\" can't be restarted: the machine is going down")
 	}
-	go s.m.kubelet.restart()
+	s.m.kubelet.restart()
 	return nil
 }
 
@@ -135,9 +135,14 @@ func (m *machine) kubeconfig() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoint := m.cfg.Addr.Addr()
+	return cluster.Kubeconfig(m.cfg.Cluster, m.endpoint())
+}
+
+// endpoint is where the cluster's apiserver is asked: the first VIP.
+func (m *machine) endpoint() string {
+	host := m.cfg.Addr.Addr()
 	if len(m.cfg.AllVIPs) > 0 {
-		endpoint = m.cfg.AllVIPs[0]
+		host = m.cfg.AllVIPs[0]
 	}
-	return cluster.Kubeconfig(m.cfg.Cluster, "https://"+netip.AddrPortFrom(endpoint, apiserver.Port).String())
+	return "https://" + netip.AddrPortFrom(host, apiserver.Port).String()
 }

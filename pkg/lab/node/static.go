@@ -40,6 +40,10 @@ func (m *machine) publishStatic() {
 	})
 	if !m.cfg.Worker {
 		m.publishEtcdStatic()
+		put(m, "k8s.ControlPlaneBootstrapManifestsController", k8s.NewBootstrapManifestsConfig(), func(r *k8s.BootstrapManifestsConfig) {
+			// No pods, no CNI: talosctl's health check then asks for neither.
+			*r.TypedSpec() = k8s.BootstrapManifestsConfigSpec{Server: m.endpoint(), ClusterDomain: "cluster.local", CNIName: "none"}
+		})
 	}
 	m.publishSpecs()
 	m.publishResources()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/siderolabs/talos/pkg/machinery/api/common"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
@@ -119,7 +120,7 @@ func parseNetDev(text string) (devices []*machine.NetDev, total *machine.NetDev)
 func (s *machineService) Read(req *machine.ReadRequest, stream grpc.ServerStreamingServer[common.Data]) error {
 	data, err := s.readFile(filepath.Clean(req.GetPath()))
 	if errors.Is(err, fs.ErrNotExist) {
-		return status.Error(codes.NotFound, (&fs.PathError{Op: "stat", Path: req.GetPath(), Err: fs.ErrNotExist}).Error())
+		return status.Error(codes.NotFound, (&fs.PathError{Op: "stat", Path: req.GetPath(), Err: syscall.ENOENT}).Error())
 	}
 	if err != nil {
 		return err

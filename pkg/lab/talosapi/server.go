@@ -90,7 +90,7 @@ type Sequencer interface {
 // Services are the services of the machine.
 type Services interface {
 	List() []*machine.ServiceInfo
-	// RestartKubelet returns at once; the kubelet comes back by itself.
+	// RestartKubelet returns when the kubelet was stopped and started again.
 	RestartKubelet() error
 	// StartKubelet starts a kubelet that was stopped.
 	StartKubelet() error
