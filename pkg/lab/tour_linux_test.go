@@ -10,16 +10,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/siderolabs/talos/pkg/machinery/api/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/api/common"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	talosclient "github.com/siderolabs/talos/pkg/machinery/client"
+	clusterres "github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
@@ -34,6 +35,7 @@ type tour struct {
 	lab    *Lab
 	admin  *talosclient.Client
 	reader *talosclient.Client
+	ended  string // address of the node whose etcd was ended
 }
 
 // stop is one thing to see on a tour: a call, and whether its answer is true.
@@ -48,7 +50,7 @@ func TestTour(t *testing.T) {
 	l := start(t)
 	r := reach{t, l}
 	v := &tour{T: t, lab: l, admin: r.talos("10.5.0.2", "admin"), reader: r.talos("10.5.0.2", "reader")}
-	eventually(t, "the VIP is held", func() bool { st, _ := status(t, l, "cp-1"); return len(st.VIPs) > 0 && len(st.VIPs[0].Holders) > 0 })
+	v.holder()
 	stops := slices.Concat(tourOfNode(), tourOfServices(), tourOfEtcd(), tourOfLogs(), tourOfFiles(), tourOfRoutes(), tourOfSequences())
 	for _, s := range stops {
 		t.Run(s.name, func(t *testing.T) {
@@ -211,6 +213,10 @@ func tourOfServices() []stop {
 
 // seeHealth follows the checks up to those that ask Kubernetes.
 func seeHealth(v *tour, ctx context.Context) error {
+	eventually(v.T, "cp-1 knows all members", func() bool {
+		members, err := safe.StateListAll[*clusterres.Member](ctx, v.reader.COSI)
+		return err == nil && members.Len() == 3
+	})
 	stream, err := v.reader.ClusterHealthCheck(ctx, 15*time.Second, &cluster.ClusterInfo{})
 	if err != nil {
 		return err
@@ -293,7 +299,7 @@ func tourOfEtcd() []stop {
 			}
 			return nil
 		}},
-		{"etcd ended as a container comes back", seeEtcdCrash},
+		{"etcd ends as a container, and another member is asked", seeEtcdEnd},
 	}
 }
 
@@ -320,30 +326,54 @@ func seeForfeit(v *tour, ctx context.Context) error {
 	}
 	to := resp.GetMessages()[0].GetMember()
 	now, err := leader()
-	if want := map[string]string{"cp-1": "10.5.0.2", "cp-2": "10.5.0.3", "cp-3": "10.5.0.4"}[to]; err != nil || now != want || now == old {
+	if want := addrs()[to]; err != nil || now != want || now == old {
 		return fmt.Errorf("EtcdForfeitLeadership of %s = %q and then %s leads, %v; want another, the one that it says", old, to, now, err)
 	}
 	return nil
 }
 
-func seeEtcdCrash(v *tour, ctx context.Context) error {
-	err := v.admin.Restart(ctx, "system", common.ContainerDriver_CONTAINERD, "nope")
+// seeEtcdEnd ends etcd on a node that does not hold the VIP.
+func seeEtcdEnd(v *tour, ctx context.Context) error {
+	v.ended = map[string]string{"cp-1": "10.5.0.3"}[v.holder()]
+	if v.ended == "" {
+		v.ended = "10.5.0.2"
+	}
+	there := talosclient.WithNode(ctx, v.ended)
+	err := v.admin.Restart(there, "system", common.ContainerDriver_CONTAINERD, "nope")
 	if err := refused(err, codes.Unknown, `container "nope" not found`); err != nil {
 		return err
 	}
-	if err := v.admin.Restart(ctx, "system", common.ContainerDriver_CONTAINERD, "etcd"); err != nil {
+	if err := v.admin.Restart(there, "system", common.ContainerDriver_CONTAINERD, "etcd"); err != nil {
 		return err
 	}
-	healthy := func() bool {
-		list, err := v.reader.ServiceInfo(ctx, "etcd")
-		return err == nil && list[0].Service.GetHealth().GetHealthy()
-	}
-	eventually(v.T, "etcd is away", func() bool { return !healthy() })
-	if resp, err := v.reader.EtcdMemberList(ctx, &machineapi.EtcdMemberListRequest{}); err != nil || len(resp.GetMessages()[0].GetMembers()) != 3 {
+	eventually(v.T, "etcd is away", func() bool { return !v.etcdHealthy(ctx) })
+	if resp, err := v.reader.EtcdMemberList(there, &machineapi.EtcdMemberListRequest{}); err != nil || len(resp.GetMessages()[0].GetMembers()) != 3 {
 		return fmt.Errorf("EtcdMemberList while the node's own member is away = %v, %v; want what another says", resp, err)
 	}
-	eventually(v.T, "etcd is back", healthy)
 	return nil
+}
+
+func (v *tour) etcdHealthy(ctx context.Context) bool {
+	list, err := v.reader.ServiceInfo(talosclient.WithNode(ctx, v.ended), "etcd")
+	return err == nil && list[0].Service.GetHealth().GetHealthy()
+}
+
+// holder is the node that took the VIP last.
+func (v *tour) holder() (name string) {
+	eventually(v.T, "one node holds the VIP", func() bool {
+		st, _ := status(v.T, v.lab, "cp-1")
+		if len(st.VIPs) != 1 || len(st.VIPs[0].Holders) != 1 {
+			return false
+		}
+		name = st.VIPs[0].Holders[0]
+		return true
+	})
+	return name
+}
+
+// addrs are the nodes' addresses.
+func addrs() map[string]string {
+	return map[string]string{"cp-1": "10.5.0.2", "cp-2": "10.5.0.3", "cp-3": "10.5.0.4"}
 }
 
 // drain returns what a stream of data brings until it ends.
@@ -361,19 +391,9 @@ func drain(stream grpc.ServerStreamingClient[common.Data], err error) (string, e
 }
 
 func tourOfLogs() []stop {
-	// holder is the node that took the VIP last.
-	holder := func(v *tour) string {
-		st, _ := status(v.T, v.lab, "cp-1")
-		for i, n := range st.Nodes {
-			if n.Name == st.VIPs[0].Holders[0] {
-				return netip.AddrFrom4([4]byte{10, 5, 0, byte(2 + i)}).String()
-			}
-		}
-		return ""
-	}
 	return []stop{
 		{"the owner's kernel log has the way of the VIP", func(v *tour, ctx context.Context) error {
-			text, err := drain(v.reader.Dmesg(talosclient.WithNode(ctx, holder(v)), false, false))
+			text, err := drain(v.reader.Dmesg(talosclient.WithNode(ctx, addrs()[v.holder()]), false, false))
 			for _, want := range []string{
 				`]: [talos] assigned address {"component": "controller-runtime", "controller": "network.AddressSpecController", "address": "10.5.0.50/32", "link": "eth0"}` + "\n",
 				`]: [talos] sent gratuitous ARP {"component": "controller-runtime", "controller": "network.AddressSpecController", "address": "10.5.0.50", "link": "eth0"}` + "\n",
@@ -386,7 +406,7 @@ func tourOfLogs() []stop {
 			return err
 		}},
 		{"the controllers' log has it too, with levels", func(v *tour, ctx context.Context) error {
-			text, err := drain(v.reader.Logs(talosclient.WithNode(ctx, holder(v)), "system", common.ContainerDriver_CONTAINERD, "controller-runtime", false, -1))
+			text, err := drain(v.reader.Logs(talosclient.WithNode(ctx, addrs()[v.holder()]), "system", common.ContainerDriver_CONTAINERD, "controller-runtime", false, -1))
 			if !strings.Contains(text, "\x1b[34mINFO\x1b[0m enabled shared IP {") {
 				return fmt.Errorf("controller-runtime = %q, %v; want that it enabled the shared IP", text, err)
 			}
@@ -400,19 +420,26 @@ func tourOfLogs() []stop {
 			return err
 		}},
 		{"a followed log grows", func(v *tour, ctx context.Context) error {
-			stream, err := v.reader.Dmesg(ctx, true, true)
+			const line = "service[kubelet](Stopping)"
+			before, err := drain(v.reader.Dmesg(ctx, false, false))
+			if err != nil {
+				return err
+			}
+			stream, err := v.reader.Dmesg(ctx, true, false)
 			if err != nil {
 				return err
 			}
 			if _, err := v.admin.ServiceRestart(ctx, "kubelet"); err != nil {
 				return err
 			}
-			for {
+			for seen := 0; seen <= strings.Count(before, line); {
 				data, err := stream.Recv()
-				if err != nil || strings.Contains(string(data.GetBytes()), "service[kubelet](Stopping)") {
+				if err != nil {
 					return err
 				}
+				seen += strings.Count(string(data.GetBytes()), line)
 			}
+			return nil
 		}},
 		{"etcd's own words are kept", func(v *tour, ctx context.Context) error {
 			text, err := drain(v.reader.Logs(ctx, "system", common.ContainerDriver_CONTAINERD, "etcd", false, -1))
@@ -526,8 +553,7 @@ func seeCapture(v *tour, ctx context.Context) error {
 	if magic, link := binary.LittleEndian.Uint32(head), binary.LittleEndian.Uint32(head[20:]); magic != 0xa1b2c3d4 || link != 1 {
 		return fmt.Errorf("the file begins %x; want a pcap of Ethernet", head)
 	}
-	st, _ := status(v.T, v.lab, "cp-1")
-	owner := map[string]string{"cp-1": "10.5.0.2", "cp-2": "10.5.0.3", "cp-3": "10.5.0.4"}[st.VIPs[0].Holders[0]]
+	owner := addrs()[v.holder()]
 	if _, err := v.admin.ServiceRestart(talosclient.WithNode(ctx, owner), "kubelet"); err != nil {
 		return err
 	}
@@ -595,6 +621,10 @@ func tourOfSequences() []stop {
 		}},
 		{"a reboot says its actor in its events, and the boot ID changes", func(v *tour, ctx context.Context) error {
 			return seeReboot(v, ctx, "10.5.0.3")
+		}},
+		{"etcd that ended is back", func(v *tour, ctx context.Context) error {
+			eventually(v.T, "etcd is back", func() bool { return v.etcdHealthy(ctx) })
+			return nil
 		}},
 		{"a shutdown ends the machine", func(v *tour, ctx context.Context) error {
 			if err := v.admin.Shutdown(talosclient.WithNode(ctx, "10.5.0.4"), talosclient.WithShutdownForce(true)); err != nil {
