@@ -108,7 +108,7 @@ func talosctlCalls(dir string) []talosctlCall {
 		{args: call("read /proc/sys/kernel/random/boot_id"), node: cp1, prints: []string{`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}$`}},
 		{args: call("read /etc/passwd"), node: cp1, code: 1, prints: []string{`no such file or directory`}},
 		{name: "pcap of ARP", node: cp1, args: append(call("pcap -i eth0 --duration 500ms -o "+pcap+" --bpf-filter"),
-			"40 0 0 12\n21 0 1 2054\n6 0 0 262144\n6 0 0 0"), check: func(string) error { return pcapFile(pcap) }},
+			"{ 0x28, 0, 0, 0x0000000c },\n{ 0x15, 0, 1, 0x00000806 },\n{ 0x6, 0, 0, 0x00040000 },\n{ 0x6, 0, 0, 0x00000000 },"), check: func(string) error { return pcapFile(pcap) }},
 		{args: call("pcap -i eth9 --duration 500ms"), node: cp1, code: 1, prints: []string{`interface "eth9" not found`}},
 		{args: call("time"), node: cp1, prints: []string{`^10\.5\.0\.2 +.* UTC`}},
 		{args: call("reboot --wait --timeout 20s --debug"), node: "10.5.0.3", prints: []string{`actor ID: [0-9a-f-]{36}`, `post check passed`}},

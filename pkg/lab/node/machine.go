@@ -7,6 +7,7 @@ import (
 	"log"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
@@ -51,6 +52,8 @@ type machine struct {
 	joining   atomic.Pointer[[]etcd.Peer] // the cluster that etcd is to join; nil: the initial one
 	// etcdCluster returns a new client of every control plane's member.
 	etcdCluster func() (*clientv3.Client, error)
+
+	linger time.Duration // see lingerTime
 
 	exit chan int // buffered: how the machine ends
 }

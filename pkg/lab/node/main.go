@@ -86,6 +86,7 @@ func (m *machine) operate(ctl *control, truthLog *os.File) (int, error) {
 	} else if err := m.configuredParts(ctx, r, truthLog, mirror); err != nil {
 		return 1, err
 	}
+	m.linger = lingerTime
 	go func() {
 		if err := k.run(ctx); err != nil {
 			m.log.Printf("%v", err)

@@ -130,7 +130,14 @@ func (m *machine) stopAllServices(context.Context) {
 	m.services.stop("udevd")
 	m.services.stop("containerd")
 	m.leave()
+	time.Sleep(m.linger)
 }
+
+// lingerTime is how long a machine that goes down in order still refuses
+// connections after its API is gone, as Talos does while it unmounts and syncs.
+// A stock talosctl that follows a reboot asks again a second after its last
+// event, and must not find silence then: it would wait for half a minute.
+const lingerTime = 1500 * time.Millisecond
 
 // leave says the last word and closes the API.
 func (m *machine) leave() {
