@@ -326,7 +326,7 @@ func seeForfeit(v *tour, ctx context.Context) error {
 	}
 	to := resp.GetMessages()[0].GetMember()
 	now, err := leader()
-	if want := addrOf()[to]; err != nil || now != want || now == old {
+	if want := addrByName()[to]; err != nil || now != want || now == old {
 		return fmt.Errorf("EtcdForfeitLeadership of %s = %q and then %s leads, %v; want another, the one that it says", old, to, now, err)
 	}
 	return nil
@@ -372,7 +372,7 @@ func (v *tour) holder() (name string) {
 }
 
 // addrs are the nodes' addresses.
-func addrOf() map[string]string {
+func addrByName() map[string]string {
 	return map[string]string{"cp-1": "10.5.0.2", "cp-2": "10.5.0.3", "cp-3": "10.5.0.4"}
 }
 
@@ -393,7 +393,7 @@ func drain(stream grpc.ServerStreamingClient[common.Data], err error) (string, e
 func tourOfLogs() []stop {
 	return []stop{
 		{"the owner's kernel log has the way of the VIP", func(v *tour, ctx context.Context) error {
-			text, err := drain(v.reader.Dmesg(talosclient.WithNode(ctx, addrOf()[v.holder()]), false, false))
+			text, err := drain(v.reader.Dmesg(talosclient.WithNode(ctx, addrByName()[v.holder()]), false, false))
 			for _, want := range []string{
 				`]: [talos] assigned address {"component": "controller-runtime", "controller": "network.AddressSpecController", "address": "10.5.0.50/32", "link": "eth0"}` + "\n",
 				`]: [talos] sent gratuitous ARP {"component": "controller-runtime", "controller": "network.AddressSpecController", "address": "10.5.0.50", "link": "eth0"}` + "\n",
@@ -406,7 +406,7 @@ func tourOfLogs() []stop {
 			return err
 		}},
 		{"the controllers' log has it too, with levels", func(v *tour, ctx context.Context) error {
-			text, err := drain(v.reader.Logs(talosclient.WithNode(ctx, addrOf()[v.holder()]), "system", common.ContainerDriver_CONTAINERD, "controller-runtime", false, -1))
+			text, err := drain(v.reader.Logs(talosclient.WithNode(ctx, addrByName()[v.holder()]), "system", common.ContainerDriver_CONTAINERD, "controller-runtime", false, -1))
 			if !strings.Contains(text, "\x1b[34mINFO\x1b[0m enabled shared IP {") {
 				return fmt.Errorf("controller-runtime = %q, %v; want that it enabled the shared IP", text, err)
 			}
@@ -553,7 +553,7 @@ func seeCapture(v *tour, ctx context.Context) error {
 	if magic, link := binary.LittleEndian.Uint32(head), binary.LittleEndian.Uint32(head[20:]); magic != 0xa1b2c3d4 || link != 1 {
 		return fmt.Errorf("the file begins %x; want a pcap of Ethernet", head)
 	}
-	owner := addrOf()[v.holder()]
+	owner := addrByName()[v.holder()]
 	if _, err := v.admin.ServiceRestart(talosclient.WithNode(ctx, owner), "kubelet"); err != nil {
 		return err
 	}

@@ -61,7 +61,10 @@ func (k *kubelet) start() {
 	}
 	k.m.services.set("kubelet", machineapi.ServiceStateEvent_RUNNING, "Started task kubelet", healthGood)
 	k.running = true
-	if !k.absent && !k.m.cfg.Worker { // a worker has no static pods
+	switch {
+	case k.m.cfg.Worker: // it has no static pods
+		k.m.publishNodeStatus()
+	case !k.absent:
 		k.runPod()
 	}
 }

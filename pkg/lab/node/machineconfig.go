@@ -15,7 +15,6 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config/encoder"
 	"github.com/siderolabs/talos/pkg/machinery/config/generate"
 	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
-	machinetype "github.com/siderolabs/talos/pkg/machinery/config/machine"
 	"github.com/siderolabs/talos/pkg/machinery/config/types/network"
 	"github.com/siderolabs/talos/pkg/machinery/config/types/v1alpha1"
 	"github.com/siderolabs/talos/pkg/machinery/nethelpers"
@@ -94,7 +93,7 @@ func generated(cfg Config, bundle *secrets.Bundle) ([]confdoc.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, err := input.Config(machinetype.TypeControlPlane)
+	whole, err := input.Config(machineType(cfg.Worker))
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +113,10 @@ func (c Config) endpoint() string {
 // legacyNetwork is the node's network in machine.network. An interface has one
 // VIP at most, so that more of them make more entries of the same interface.
 func legacyNetwork(m *v1alpha1.MachineConfig, cfg Config) {
-	own := &v1alpha1.Device{DeviceInterface: cfg.Link, DeviceAddresses: []string{cfg.Addr.String()}}
+	own := &v1alpha1.Device{DeviceInterface: cfg.Link}
+	for _, addr := range cfg.AllLinks()[0].Addrs {
+		own.DeviceAddresses = append(own.DeviceAddresses, addr.String())
+	}
 	devices := v1alpha1.NetworkDeviceList{own}
 	for _, vip := range cfg.VIPs {
 		shared := &v1alpha1.DeviceVIPConfig{SharedIP: vip.Addr.String()}
@@ -139,7 +141,9 @@ func networkDocuments(cfg Config) []confdoc.Document {
 	clock := network.NewTimeSyncConfigV1Alpha1()
 	clock.TimeEnabled = new(false)
 	own := network.NewLinkConfigV1Alpha1(cfg.Link)
-	own.LinkAddresses = []network.AddressConfig{{AddressAddress: cfg.Addr}}
+	for _, addr := range cfg.AllLinks()[0].Addrs {
+		own.LinkAddresses = append(own.LinkAddresses, network.AddressConfig{AddressAddress: addr})
+	}
 	docs := []confdoc.Document{hostname, clock, own}
 	var vlans []string
 	for _, vip := range cfg.VIPs {

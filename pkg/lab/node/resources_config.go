@@ -23,7 +23,9 @@ import (
 func (m *machine) publishResources() {
 	m.publishNetworkSpecs()
 	m.publishKernel()
-	m.publishStaticPods()
+	if !m.cfg.Worker {
+		m.publishStaticPods()
+	}
 	if m.secrets == nil {
 		return
 	}
@@ -33,7 +35,9 @@ func (m *machine) publishResources() {
 		return
 	}
 	m.publishConfig(cfg)
-	m.publishSecrets(cfg)
+	if !m.cfg.Worker {
+		m.publishSecrets(cfg)
+	}
 }
 
 // publishConfig publishes the machine configuration and what Talos reads out
@@ -52,6 +56,9 @@ func (m *machine) publishConfig(cfg config.Provider) {
 			ExcludeSubnets: slices.Concat(pods, services, m.cfg.vips()),
 		}
 	})
+	if m.cfg.Worker {
+		return
+	}
 	put(m, "k8s.ControlPlaneAPIServerController", k8s.NewAPIServerConfig(), func(r *k8s.APIServerConfig) {
 		*r.TypedSpec() = k8s.APIServerConfigSpec{
 			Image: cfg.Cluster().APIServer().Image(), ControlPlaneEndpoint: cfg.Cluster().Endpoint().String(),

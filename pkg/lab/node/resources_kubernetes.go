@@ -52,10 +52,13 @@ func (m *machine) publishNodeStatus() {
 		return
 	}
 	put(m, "k8s.NodeStatusController", k8s.NewNodeStatus(k8s.NamespaceName, m.cfg.Name), func(r *k8s.NodeStatus) {
-		*r.TypedSpec() = k8s.NodeStatusSpec{Nodename: m.cfg.Name, NodeReady: true, Labels: map[string]string{
+		labels := map[string]string{
 			"kubernetes.io/arch": runtime.GOARCH, "kubernetes.io/hostname": m.cfg.Name, "kubernetes.io/os": "linux",
-			"node-role.kubernetes.io/control-plane":                   "",
-			"node.kubernetes.io/exclude-from-external-load-balancers": "",
-		}}
+		}
+		if !m.cfg.Worker {
+			labels["node-role.kubernetes.io/control-plane"] = ""
+			labels["node.kubernetes.io/exclude-from-external-load-balancers"] = ""
+		}
+		*r.TypedSpec() = k8s.NodeStatusSpec{Nodename: m.cfg.Name, NodeReady: true, Labels: labels}
 	})
 }
