@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -161,12 +162,12 @@ func TestLearnerIsWhereNobodyIs(t *testing.T) {
 }
 
 func TestEveryFaultHasItsUndoing(t *testing.T) {
-	m, err := newMachine(Config{}, &truth.Log{}, nil, bootMark{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, _, _ := newFake(t, nil)
+	f := &faults{m: m}
+	all := f.table()
+	maps.Copy(all, f.apiTable())
 	var missing []string
-	for name, fault := range (&faults{m: m}).table() {
+	for name, fault := range all {
 		if fault.inject == nil || fault.undo == nil {
 			missing = append(missing, name)
 		}

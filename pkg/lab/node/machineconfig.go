@@ -5,6 +5,7 @@ package node
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,15 +18,10 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
 	"github.com/siderolabs/talos/pkg/machinery/config/types/network"
 	"github.com/siderolabs/talos/pkg/machinery/config/types/v1alpha1"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/siderolabs/talos/pkg/machinery/nethelpers"
 
 	"github.com/vipctl/vipctl/pkg/lab/apiserver"
-)
-
-// Styles of Config.ConfigStyle.
-const (
-	styleLegacy    = "legacy"
-	styleDocuments = "documents"
 )
 
 // installDisk is named because Talos accepts no configuration of a machine on
@@ -41,9 +37,12 @@ func machineConfig(cfg Config, bundle *secrets.Bundle) (config.Provider, error) 
 		return nil, fmt.Errorf("generate the machine configuration: %w", err)
 	}
 	main := docs[0].(*v1alpha1.Config)
+	// Nothing of these runs on the lab's nodes.
+	main.ClusterConfig.ProxyConfig = &v1alpha1.ProxyConfig{Disabled: new(true)}
+	main.ClusterConfig.CoreDNSConfig = &v1alpha1.CoreDNS{CoreDNSDisabled: new(true)}
 	// The generator's own host name is automatic.
 	docs = slices.DeleteFunc(docs, func(d confdoc.Document) bool { return d.Kind() == network.HostnameKind })
-	if configStyle(cfg) == styleLegacy {
+	if configStyle(cfg) == StyleLegacy {
 		legacyNetwork(main.MachineConfig, cfg)
 	} else {
 		docs = append(docs, networkDocuments(cfg)...)
@@ -65,11 +64,10 @@ func configStyle(cfg Config) string {
 	if cfg.ConfigStyle != "" {
 		return cfg.ConfigStyle
 	}
-	contract, err := config.ParseContractFromVersion(cfg.TalosVersion)
-	if err == nil && !contract.MultidocNetworkConfigSupported() {
-		return styleLegacy
+	if !cfg.release().HasDocuments() {
+		return StyleLegacy
 	}
-	return styleDocuments
+	return StyleDocuments
 }
 
 // generated returns the documents without the node's network, the main one
@@ -89,6 +87,7 @@ func generated(cfg Config, bundle *secrets.Bundle) ([]confdoc.Document, error) {
 	input, err := generate.NewInput(cfg.Cluster, cfg.endpoint(), strings.TrimPrefix(cfg.KubernetesVersion, "v"),
 		generate.WithSecretsBundle(bundle), generate.WithVersionContract(contract), generate.WithEndpointList(peers),
 		generate.WithAdditionalSubjectAltNames(vips), generate.WithInstallDisk(installDisk),
+		generate.WithClusterCNIConfig(&v1alpha1.CNIConfig{CNIName: constants.NoneCNI}),
 		generate.WithInstallImage("ghcr.io/siderolabs/installer:"+cfg.TalosVersion))
 	if err != nil {
 		return nil, err
@@ -110,28 +109,46 @@ func (c Config) endpoint() string {
 	return "https://" + net.JoinHostPort(host.String(), strconv.Itoa(apiserver.Port))
 }
 
-// legacyNetwork is the node's network in machine.network. An interface has one
-// VIP at most, so that more of them make more entries of the same interface.
+// legacyNetwork is the node's network in machine.network. VLANs are part of the
+// interface that they are on, and each has one VIP at most; a VIP more makes an
+// entry more of the same interface.
 func legacyNetwork(m *v1alpha1.MachineConfig, cfg Config) {
 	own := &v1alpha1.Device{DeviceInterface: cfg.Link}
-	for _, addr := range cfg.AllLinks()[0].Addrs {
-		own.DeviceAddresses = append(own.DeviceAddresses, addr.String())
-	}
 	devices := v1alpha1.NetworkDeviceList{own}
+	free := map[string]**v1alpha1.DeviceVIPConfig{cfg.Link: &own.DeviceVIPConfig}
+	for _, l := range cfg.AllLinks() {
+		switch {
+		case l.Name == cfg.Link:
+			own.DeviceAddresses = prefixes(l.Addrs)
+		case l.VLAN != 0:
+			vlan := &v1alpha1.Vlan{VlanID: l.VLAN, VlanAddresses: prefixes(l.Addrs)}
+			own.DeviceVlans, free[l.Name] = append(own.DeviceVlans, vlan), &vlan.VlanVIP
+		default:
+			device := &v1alpha1.Device{DeviceInterface: l.Name, DeviceAddresses: prefixes(l.Addrs)}
+			devices, free[l.Name] = append(devices, device), &device.DeviceVIPConfig
+		}
+	}
 	for _, vip := range cfg.VIPs {
 		shared := &v1alpha1.DeviceVIPConfig{SharedIP: vip.Addr.String()}
-		if id, ok := cfg.vlan(vip.Link); ok {
-			own.DeviceVlans = append(own.DeviceVlans, &v1alpha1.Vlan{VlanID: id, VlanVIP: shared})
-			continue
-		}
-		if vip.Link == cfg.Link && own.DeviceVIPConfig == nil {
-			own.DeviceVIPConfig = shared
+		if place := free[vip.Link]; place != nil && *place == nil {
+			*place = shared
 			continue
 		}
 		devices = append(devices, &v1alpha1.Device{DeviceInterface: vip.Link, DeviceVIPConfig: shared})
 	}
+	for _, gateway := range cfg.Gateways {
+		own.DeviceRoutes = append(own.DeviceRoutes, &v1alpha1.Route{RouteGateway: gateway.String()})
+	}
 	m.MachineNetwork = &v1alpha1.NetworkConfig{NetworkHostname: cfg.Name, NetworkInterfaces: devices} //nolint:staticcheck // what older versions have
 	m.MachineTime = &v1alpha1.TimeConfig{TimeDisabled: new(true)}                                     //nolint:staticcheck // as above
+}
+
+func prefixes(list []netip.Prefix) []string {
+	var text []string
+	for _, p := range list {
+		text = append(text, p.String())
+	}
+	return text
 }
 
 // networkDocuments is the node's network in documents of its own.
@@ -140,32 +157,33 @@ func networkDocuments(cfg Config) []confdoc.Document {
 	hostname.ConfigAuto, hostname.ConfigHostname = new(nethelpers.AutoHostnameKindOff), cfg.Name
 	clock := network.NewTimeSyncConfigV1Alpha1()
 	clock.TimeEnabled = new(false)
-	own := network.NewLinkConfigV1Alpha1(cfg.Link)
-	for _, addr := range cfg.AllLinks()[0].Addrs {
-		own.LinkAddresses = append(own.LinkAddresses, network.AddressConfig{AddressAddress: addr})
-	}
-	docs := []confdoc.Document{hostname, clock, own}
-	var vlans []string
-	for _, vip := range cfg.VIPs {
-		if id, ok := cfg.vlan(vip.Link); ok && !slices.Contains(vlans, vip.Link) {
-			vlans = append(vlans, vip.Link)
-			vlan := network.NewVLANConfigV1Alpha1(vip.Link)
-			vlan.VLANIDConfig, vlan.ParentLinkConfig = id, cfg.Link
-			docs = append(docs, vlan)
+	docs := []confdoc.Document{hostname, clock}
+	for _, l := range cfg.AllLinks() {
+		var common network.CommonLinkConfig
+		for _, p := range l.Addrs {
+			common.LinkAddresses = append(common.LinkAddresses, network.AddressConfig{AddressAddress: p})
 		}
+		if l.VLAN != 0 {
+			vlan := network.NewVLANConfigV1Alpha1(l.Name)
+			vlan.VLANIDConfig, vlan.ParentLinkConfig, vlan.CommonLinkConfig = l.VLAN, cfg.Link, common
+			docs = append(docs, vlan)
+			continue
+		}
+		if l.Name == cfg.Link {
+			for _, gateway := range cfg.Gateways {
+				common.LinkRoutes = append(common.LinkRoutes, network.RouteConfig{RouteGateway: network.Addr{Addr: gateway}})
+			}
+		}
+		link := network.NewLinkConfigV1Alpha1(l.Name)
+		link.CommonLinkConfig = common
+		docs = append(docs, link)
+	}
+	for _, vip := range cfg.VIPs {
 		shared := network.NewLayer2VIPConfigV1Alpha1(vip.Addr.String())
 		shared.LinkName = vip.Link
 		docs = append(docs, shared)
 	}
 	return docs
-}
-
-// vlan returns the ID of a VLAN on the node's own link, by the link's name
-// (eth0.100).
-func (c Config) vlan(link string) (uint16, bool) {
-	name, found := strings.CutPrefix(link, c.Link+".")
-	id, err := strconv.ParseUint(name, 10, 12)
-	return uint16(id), found && err == nil && id > 0
 }
 
 // vips returns the addresses of the VIPs that are configured on the node, as

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
+	machinetype "github.com/siderolabs/talos/pkg/machinery/config/machine"
 
 	"github.com/vipctl/vipctl/pkg/lab/pki"
 )
@@ -32,6 +33,7 @@ func TestMachineConfigIsOneThatTalosTakes(t *testing.T) {
 		{"the oldest version", "v1.8.0", "", []VIP{{testVIP, "eth0"}}, true},
 		{"legacy when asked for", "v1.13.9", "legacy", []VIP{{testVIP, "eth0"}}, true},
 		{"no VIP", "v1.13.9", "", nil, false},
+		{"a VIP on a link and one on its VLAN, documents", "v1.13.9", "", []VIP{{testVIP, "eth0"}, {vip2, "eth0.100"}}, false},
 		{"two VIPs on a link, documents", "v1.13.9", "", []VIP{{testVIP, "eth0"}, {vip2, "eth0"}, {vip3, "eth0"}}, false},
 		{"two VIPs on a link, legacy", "v1.13.9", "legacy", []VIP{{testVIP, "eth0"}, {vip2, "eth0"}}, true},
 		{"a VLAN, documents", "v1.13.9", "", []VIP{{testVIP, "eth0.100"}, {vip2, "eth0.100"}}, false},
@@ -47,7 +49,12 @@ func TestMachineConfigIsOneThatTalosTakes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			made, err := machineConfig(Config{
 				Cluster: "test", Name: "cp-1", Addr: netip.MustParsePrefix("10.5.0.2/24"), Link: "eth0", VIPs: tt.vips,
-				AllVIPs: []netip.Addr{testVIP}, TalosVersion: tt.version, KubernetesVersion: "v1.36.3", ConfigStyle: tt.style,
+				Links: []Link{
+					{Name: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("10.5.0.2/24"), netip.MustParsePrefix("fd10:5::2/64")}},
+					{Name: "eth0.100", Addrs: []netip.Prefix{netip.MustParsePrefix("10.6.0.2/24")}, VLAN: 100},
+				},
+				Gateways: []netip.Addr{netip.MustParseAddr("10.5.0.1")},
+				AllVIPs:  []netip.Addr{testVIP}, TalosVersion: tt.version, KubernetesVersion: "v1.36.3", ConfigStyle: tt.style,
 			}, secrets.Bundle())
 			if err != nil {
 				t.Fatal(err)
@@ -69,6 +76,9 @@ func TestMachineConfigIsOneThatTalosTakes(t *testing.T) {
 					legacy = append(legacy, VIP{netip.MustParseAddr(d.VIPConfig().IP()), d.Interface()})
 				}
 				for _, v := range d.Vlans() {
+					if v.VIPConfig() == nil {
+						continue
+					}
 					legacy = append(legacy, VIP{netip.MustParseAddr(v.VIPConfig().IP()), "eth0.100"})
 				}
 			}
@@ -82,10 +92,34 @@ func TestMachineConfigIsOneThatTalosTakes(t *testing.T) {
 			if !slices.Equal(got, tt.vips) || len(other) > 0 {
 				t.Errorf("VIPs: legacy %v, documents %v; want %v in one of them", legacy, documents, tt.vips)
 			}
+			if c := cfg.Cluster(); c.Proxy().Enabled() || c.CoreDNS().Enabled() || c.Network().CNI().Name() != "none" {
+				t.Errorf("the configuration has pods that the lab does not run: %s", text)
+			}
 			if got := cfg.Cluster().Endpoint().String(); got != "https://10.5.0.50:6443" {
 				t.Errorf("the cluster's endpoint = %s; want the first VIP", got)
 			}
 		})
+	}
+}
+
+func TestMachineConfigOfAWorkerHasNoAuthoritysKey(t *testing.T) {
+	secrets, err := pki.New("v1.13.9", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := machineConfig(Config{
+		Cluster: "test", Name: "worker-1", Worker: true, Addr: netip.MustParsePrefix("10.5.0.8/24"), Link: "eth0", VIPs: []VIP{{testVIP, "eth0"}},
+		AllVIPs: []netip.Addr{testVIP}, TalosVersion: "v1.13.9", KubernetesVersion: "v1.36.3",
+	}, secrets.Bundle())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Talos takes a VIP's document on a worker, where it can never be held.
+	if warnings, err := made.Validate(onMetal{}); err != nil || len(made.NetworkVirtualIPConfigs()) != 1 {
+		t.Errorf("Validate() = %v, %v, with %d VIPs; want no error and one", warnings, err, len(made.NetworkVirtualIPConfigs()))
+	}
+	if made.Machine().Type() != machinetype.TypeWorker || len(made.Machine().Security().IssuingCA().Key) > 0 {
+		t.Errorf("the configuration is that of a %v; want a worker's, without the key of Talos's authority", made.Machine().Type())
 	}
 }
 

@@ -35,9 +35,7 @@ func (m *machine) publishResources() {
 		return
 	}
 	m.publishConfig(cfg)
-	if !m.cfg.Worker {
-		m.publishSecrets(cfg)
-	}
+	m.publishSecrets(cfg)
 }
 
 // publishConfig publishes the machine configuration and what Talos reads out
@@ -56,22 +54,25 @@ func (m *machine) publishConfig(cfg config.Provider) {
 			ExcludeSubnets: slices.Concat(pods, services, m.cfg.vips()),
 		}
 	})
-	if m.cfg.Worker {
-		return
+	if !m.cfg.Worker {
+		m.publishAPIServerConfig(cfg)
 	}
-	put(m, "k8s.ControlPlaneAPIServerController", k8s.NewAPIServerConfig(), func(r *k8s.APIServerConfig) {
-		*r.TypedSpec() = k8s.APIServerConfigSpec{
-			Image: cfg.Cluster().APIServer().Image(), ControlPlaneEndpoint: cfg.Cluster().Endpoint().String(),
-			EtcdServers: []string{"https://" + nethelpers.JoinHostPort("127.0.0.1", 2379)},
-			LocalPort:   apiserver.Port, ServiceCIDRs: services, AdvertisedAddress: "$(POD_IP)",
-		}
-	})
 	put(m, "k8s.StaticEndpointController", k8s.NewEndpoint(k8s.ControlPlaneNamespaceName, k8s.ControlPlaneKubernetesEndpointsID),
 		func(r *k8s.Endpoint) {
 			if ip, err := netip.ParseAddr(cfg.Cluster().Endpoint().Hostname()); err == nil {
 				r.TypedSpec().Addresses = []netip.Addr{ip}
 			}
 		})
+}
+
+func (m *machine) publishAPIServerConfig(cfg config.Provider) {
+	put(m, "k8s.ControlPlaneAPIServerController", k8s.NewAPIServerConfig(), func(r *k8s.APIServerConfig) {
+		*r.TypedSpec() = k8s.APIServerConfigSpec{
+			Image: cfg.Cluster().APIServer().Image(), ControlPlaneEndpoint: cfg.Cluster().Endpoint().String(),
+			EtcdServers: []string{"https://" + nethelpers.JoinHostPort("127.0.0.1", 2379)},
+			LocalPort:   apiserver.Port, ServiceCIDRs: cfg.Cluster().Network().ServiceCIDRs(), AdvertisedAddress: "$(POD_IP)",
+		}
+	})
 }
 
 // everywhere returns the subnets that hold every address of the families of

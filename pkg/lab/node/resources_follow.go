@@ -104,7 +104,10 @@ func (m *machine) publishKubePrism(members []*cluster.Member) {
 	if err != nil {
 		return // the configuration was checked before
 	}
-	list := []k8s.KubePrismEndpoint{{Host: endpoint.Hostname(), Port: uint32(port)}, {Host: "localhost", Port: apiserver.Port}}
+	list := []k8s.KubePrismEndpoint{{Host: endpoint.Hostname(), Port: uint32(port)}}
+	if !m.cfg.Worker {
+		list = append(list, k8s.KubePrismEndpoint{Host: "localhost", Port: apiserver.Port})
+	}
 	for _, member := range members {
 		if member.TypedSpec().ControlPlane == nil {
 			continue

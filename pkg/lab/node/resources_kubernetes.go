@@ -52,9 +52,7 @@ func (m *machine) publishNodeStatus() {
 		return
 	}
 	put(m, "k8s.NodeStatusController", k8s.NewNodeStatus(k8s.NamespaceName, m.cfg.Name), func(r *k8s.NodeStatus) {
-		labels := map[string]string{
-			"kubernetes.io/arch": runtime.GOARCH, "kubernetes.io/hostname": m.cfg.Name, "kubernetes.io/os": "linux",
-		}
+		labels := map[string]string{"kubernetes.io/arch": runtime.GOARCH, "kubernetes.io/hostname": m.cfg.Name, "kubernetes.io/os": "linux"}
 		if !m.cfg.Worker {
 			labels["node-role.kubernetes.io/control-plane"] = ""
 			labels["node.kubernetes.io/exclude-from-external-load-balancers"] = ""

@@ -17,14 +17,13 @@ func (m *machine) publishNetworkSpecs() {
 		network.NewNodeAddressSortAlgorithm(network.NamespaceName, network.NodeAddressSortAlgorithmID),
 		func(r *network.NodeAddressSortAlgorithm) { r.TypedSpec().Algorithm = nethelpers.AddressSortAlgorithmV1 })
 	m.publishLinkSpec(network.LinkSpecSpec{Name: "lo", Up: true, ConfigLayer: network.ConfigDefault})
-	m.publishLinkSpec(network.LinkSpecSpec{Name: m.cfg.Link, Up: true, ConfigLayer: network.ConfigMachineConfiguration})
-	for _, vip := range m.cfg.VIPs {
-		if id, ok := m.cfg.vlan(vip.Link); ok {
-			m.publishLinkSpec(network.LinkSpecSpec{
-				Name: vip.Link, Logical: true, Up: true, Kind: network.LinkKindVLAN, Type: nethelpers.LinkEther, ParentName: m.cfg.Link,
-				VLAN: network.VLANSpec{VID: id, Protocol: nethelpers.VLANProtocol8021Q}, ConfigLayer: network.ConfigMachineConfiguration,
-			})
+	for _, l := range m.cfg.AllLinks() {
+		spec := network.LinkSpecSpec{Name: l.Name, Up: true, ConfigLayer: network.ConfigMachineConfiguration}
+		if l.VLAN != 0 {
+			spec.Logical, spec.Kind, spec.Type, spec.ParentName = true, network.LinkKindVLAN, nethelpers.LinkEther, m.cfg.Link
+			spec.VLAN = network.VLANSpec{VID: l.VLAN, Protocol: nethelpers.VLANProtocol8021Q}
 		}
+		m.publishLinkSpec(spec)
 	}
 	m.publishHostname()
 	m.publishResolvers()

@@ -31,7 +31,16 @@ func (m *machine) publishSecrets(cfg config.Provider) {
 			IssuingCA: security.IssuingCA(), AcceptedCAs: certificate(security.IssuingCA()), Token: security.Token(),
 		}
 		r.TypedSpec().CertSANIPs = m.cfg.AllVIPs
+		if m.cfg.Worker { // it has no authority's key
+			r.TypedSpec().IssuingCA, r.TypedSpec().CertSANIPs = nil, nil
+		}
 	})
+	if err := m.publishCertSANs(); err != nil {
+		m.log.Printf("publish the certificates' names: %v", err)
+	}
+	if m.cfg.Worker {
+		return
+	}
 	put(m, "secrets.RootKubernetesController", secrets.NewKubernetesRoot(secrets.KubernetesRootID), func(r *secrets.KubernetesRoot) {
 		*r.TypedSpec() = kubernetesRoot(cfg)
 	})
@@ -40,9 +49,6 @@ func (m *machine) publishSecrets(cfg config.Provider) {
 	})
 	if err := m.publishEtcdSecrets(); err != nil {
 		m.log.Printf("publish etcd's certificates: %v", err)
-	}
-	if err := m.publishCertSANs(); err != nil {
-		m.log.Printf("publish the certificates' names: %v", err)
 	}
 }
 
@@ -105,6 +111,9 @@ func (m *machine) publishCertSANs() error {
 		return err
 	}
 	m.putCertSAN("secrets.APICertSANsController", secrets.CertSANAPIID, apid, m.cfg.Name)
+	if m.cfg.Worker {
+		return nil
+	}
 	kube, err := apiserverCertificate(m.secrets.apiserver)
 	if err != nil {
 		return err
