@@ -12,6 +12,7 @@ const (
 	headerLen = 14
 
 	typeIPv4 = 0x0800
+	typeARP  = 0x0806
 	typeIPv6 = 0x86dd
 
 	protocolTCP = 6
@@ -29,14 +30,27 @@ func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 // group says that the address names several hosts, as broadcast does.
 func (m MAC) group() bool { return m[0]&1 != 0 }
 
-// ends returns the destination and the source of a frame.
-func ends(frame []byte) (dst, src MAC, ok bool) {
-	if len(frame) < headerLen {
-		return dst, src, false
+// ends returns the destination and the source of a frame of headerLen at least.
+func ends(frame []byte) (dst, src MAC) {
+	return MAC(frame[0:6]), MAC(frame[6:12])
+}
+
+// announced returns the address that a gratuitous ARP (RFC 826, RFC 5227) is
+// about: sender and target are the same, be it a request or a reply.
+//
+//	 0         14       16      18    20   22    28          32    38
+//	| Ethernet | hwtype | proto | 6 4 | op | MAC | sender IP | MAC | target IP
+func announced(frame []byte) (addr netip.Addr, ok bool) {
+	const arpLen = 28
+	if len(frame) < headerLen+arpLen || binary.BigEndian.Uint16(frame[12:14]) != typeARP {
+		return addr, false
 	}
-	copy(dst[:], frame[0:6])
-	copy(src[:], frame[6:12])
-	return dst, src, true
+	arp := frame[headerLen:]
+	if binary.BigEndian.Uint16(arp[2:]) != typeIPv4 || arp[4] != 6 || arp[5] != 4 {
+		return addr, false
+	}
+	sender, target := [4]byte(arp[14:18]), [4]byte(arp[24:28])
+	return netip.AddrFrom4(sender), sender == target && sender != [4]byte{}
 }
 
 // synAck returns the sender of a frame that accepts a TCP connection: SYN and

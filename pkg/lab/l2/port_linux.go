@@ -16,12 +16,15 @@ const maxFrame = 1 << 16
 
 // Port is one end of a cable in a Switch.
 type Port struct {
-	name string
-	sw   *Switch
-	conn *packet.Conn
-	raw  syscall.RawConn
-	cut  bool // guarded by sw.mu
-	done chan struct{}
+	name  string
+	link  string
+	sw    *Switch
+	cable *cable
+	conn  *packet.Conn
+	raw   syscall.RawConn
+	cut   bool   // guarded by sw.mu
+	epoch uint64 // guarded by sw.mu; counts the times that the port went silent
+	done  chan struct{}
 }
 
 // listen opens a packet socket for every frame that the link receives.
@@ -74,6 +77,9 @@ func (p *Port) setCut(cut bool) {
 	p.sw.mu.Lock()
 	defer p.sw.mu.Unlock()
 	p.cut = cut
+	if cut {
+		p.epoch++ // for the frames that are late
+	}
 }
 
 // Close takes the port from its switch and waits until it has stopped.

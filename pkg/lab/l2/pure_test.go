@@ -71,8 +71,8 @@ func FuzzSynAck(f *testing.F) {
 		if ok && (!from.Addr().IsValid() || len(b) < headerLen+20+14) {
 			t.Errorf("synAck(%x) = %v; want nothing of so short a frame", b, from)
 		}
-		if _, _, ok := ends(b); ok != (len(b) >= headerLen) {
-			t.Errorf("ends(%x) = %v", b, ok)
+		if addr, ok := announced(b); ok && len(b) < headerLen+28 {
+			t.Errorf("announced(%x) = %v; want nothing of so short a frame", b, addr)
 		}
 	})
 }

@@ -1,13 +1,15 @@
-// Package l2 is a learning Ethernet switch in user space. Its ports can be cut
-// and pairs of them parted without any help of the kernel, and it writes down
-// when a watched address first answers.
+// Package l2 is a learning Ethernet switch in user space. Its ports can be cut,
+// pairs of them parted and frames delayed, lost or swallowed without any help
+// of the kernel, and it writes down when a watched address first answers.
 package l2
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
 
+	"github.com/vipctl/vipctl/pkg/lab/netns"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
@@ -15,7 +17,8 @@ import (
 //
 // A frame holds mu shared from the moment it is looked at until it has been
 // written to its last port; cutting and parting hold it alone. So when Cut
-// returns, no frame is on its way any more.
+// returns, no frame is on its way any more. A frame that is delayed lets go of
+// mu and looks again, when it is due, at whether it may still pass.
 type Switch struct {
 	truth   truth.Recorder
 	answers *answers
@@ -23,8 +26,13 @@ type Switch struct {
 	mu     sync.RWMutex // guards following
 	ports  map[string]*Port
 	parted map[direction]struct{}
+	cables map[string]*cable // by port
+	// unannounced are the addresses whose gratuitous ARPs are dropped, by
+	// port, "" being all ports.
+	unannounced map[string][]netip.Addr
 
 	learned sync.Map // MAC -> *Port
+	late    late
 }
 
 // direction is one way between two ports, by name, so that it outlives the
@@ -38,6 +46,7 @@ func New(recorder truth.Recorder, watch ...netip.AddrPort) *Switch {
 	return &Switch{
 		truth: recorder, answers: newAnswers(watch),
 		ports: make(map[string]*Port), parted: make(map[direction]struct{}),
+		cables: make(map[string]*cable), unannounced: make(map[string][]netip.Addr),
 	}
 }
 
@@ -53,16 +62,22 @@ func (s *Switch) Attach(name, link string) (*Port, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("attaching %s: %w", name, err)
 	}
-	p := &Port{name: name, sw: s, conn: conn, raw: raw, done: make(chan struct{})}
+	p := &Port{name: name, link: link, sw: s, conn: conn, raw: raw, done: make(chan struct{})}
 	s.mu.Lock()
 	if s.ports[name] != nil {
 		s.mu.Unlock()
 		_ = conn.Close()
 		return nil, fmt.Errorf("attaching %s: the port is taken", name)
 	}
-	s.ports[name] = p
+	s.ports[name], p.cable = p, s.cable(name)
+	unplugged := p.cable.unplugged
 	s.mu.Unlock()
 	go p.receive()
+	if unplugged {
+		if err := netns.SetDown(link); err != nil {
+			return nil, fmt.Errorf("attaching %s: %w", name, errors.Join(err, p.Close()))
+		}
+	}
 	return p, nil
 }
 
@@ -77,36 +92,33 @@ func (s *Switch) Ports() []string {
 	return names
 }
 
-// Part drops frames from one port to another; the other way still passes.
-// Ports are known by name, and need not be attached.
-func (s *Switch) Part(from, to string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.parted[direction{from, to}] = struct{}{}
-}
-
-// Heal undoes Part.
-func (s *Switch) Heal(from, to string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.parted, direction{from, to})
-}
-
 // Forget makes the next answer through the port news, as after its host lost
 // the watched address.
 func (s *Switch) Forget(port string) { s.answers.forget(port) }
 
-// forward passes on a frame that came in through p.
+// forward takes a frame that came in through p.
 func (s *Switch) forward(p *Port, frame []byte) {
-	dst, src, ok := ends(frame)
-	if !ok {
-		return
-	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if p.cut || s.ports[p.name] != p {
+	if len(frame) < headerLen || !s.attached(p) {
 		return
 	}
+	if addr, lost := s.losesAnnouncement(p.name, frame); lost {
+		s.truth.Record(truth.Event{Node: p.name, Kind: truth.ARPLost, Detail: addr.String()})
+		return
+	}
+	line := &p.cable.lines[Out]
+	switch due, fate := line.admit(); fate {
+	case passes:
+		s.spread(p, frame)
+	case isLate:
+		s.hold(line, due, p, nil, frame)
+	}
+}
+
+// spread passes a frame of p on to whom it is for. The caller holds mu.
+func (s *Switch) spread(p *Port, frame []byte) {
+	dst, src := ends(frame)
 	if known, _ := s.learned.Load(src); known != p && !src.group() {
 		s.learned.Store(src, p)
 	}
@@ -120,18 +132,22 @@ func (s *Switch) forward(p *Port, frame []byte) {
 		return
 	}
 	for _, to := range s.ports {
-		if to != p {
-			s.pass(p, to, frame)
-		}
+		s.pass(p, to, frame)
 	}
 }
 
 // pass writes the frame to a port, where it may. The caller holds mu.
 func (s *Switch) pass(from, to *Port, frame []byte) {
-	if _, parted := s.parted[direction{from.name, to.name}]; parted || to == from || to.cut {
+	if !s.attached(to) || !s.connects(from, to) {
 		return
 	}
-	to.send(frame)
+	line := &to.cable.lines[In]
+	switch due, fate := line.admit(); fate {
+	case passes:
+		to.send(frame)
+	case isLate:
+		s.hold(line, due, from, to, frame)
+	}
 }
 
 func (s *Switch) detach(p *Port) {

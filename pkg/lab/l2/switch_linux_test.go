@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func needNamespaces(t *testing.T) {
+func needNamespaces(t testing.TB) {
 	t.Helper()
 	ns, err := netns.New()
 	if err == nil {
@@ -87,7 +87,7 @@ func (r *recorder) nodes() (nodes []string) {
 // segment is a switch with hosts a (.1), b (.2) and c (.3), where b and c
 // listen on port 6443 of every address.
 type segment struct {
-	t     *testing.T
+	t     testing.TB
 	sw    *Switch
 	log   *recorder
 	hosts map[string]*netns.Namespace
@@ -96,7 +96,7 @@ type segment struct {
 
 const vip = "10.9.0.50"
 
-func newSegment(t *testing.T) *segment {
+func newSegment(t testing.TB) *segment {
 	t.Helper()
 	needNamespaces(t)
 	s := &segment{t: t, log: &recorder{}, hosts: map[string]*netns.Namespace{}, ports: map[string]*Port{}}

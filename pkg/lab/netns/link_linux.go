@@ -79,6 +79,18 @@ func SetUp(name string) error {
 	return nil
 }
 
+// SetDown sets the link of that name down, so that its peer has no carrier.
+func SetDown(name string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("looking for the link %s: %w", name, err)
+	}
+	if err := netlink.LinkSetDown(link); err != nil {
+		return fmt.Errorf("setting the link %s down: %w", name, err)
+	}
+	return nil
+}
+
 // Configure gives the link of that name addresses and sets it up. Duplicates
 // of IPv6 addresses are not looked for: it would take a second.
 func Configure(name string, addrs ...netip.Prefix) error {

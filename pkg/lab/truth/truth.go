@@ -63,6 +63,7 @@ const (
 	AddressAdded   Kind = "address-added"    // Late, by the way back from the kernel. Detail: the prefix
 	AddressRemoved Kind = "address-removed"  // Early, by the way to the kernel. Detail: the prefix
 	ARPSent        Kind = "arp-sent"         // the gratuitous ARP. Late. Detail: the address
+	ARPLost        Kind = "arp-lost"         // the switch swallowed a gratuitous ARP that came from the node. Early. Detail: the address
 	Listening      Kind = "listening"        // the apiserver listens on 6443. Late
 	Accepted       Kind = "accepted"         // first connection that the apiserver accepted on the VIP since the node gained it. Detail: the address
 	Answered       Kind = "answered"         // first SYN-ACK from VIP:6443 seen on a switch port since another port sent one, or since the address moved. Early for the client. Detail: the address
