@@ -1,7 +1,9 @@
 package lab
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,141 +19,155 @@ import (
 type faults struct {
 	spec     Spec
 	machines map[string]*machine
-	sw       *l2.Switch   // of the main segment
-	segments []*l2.Switch // all; a host has its own name on each
+	segments []*l2.Switch // the main one first; a host has its own name on each
 	log      *truth.Log
 
-	turn   sync.Mutex // one inject or undo at a time
+	turn    sync.Mutex // one inject or undo at a time; guards foreign
+	foreign *foreignHost
+
 	mu     sync.Mutex // guards active
 	active []ActiveFault
 }
 
-// inject does a fault to a node.
+// deed does a fault, or takes it back. Until it returns, the list of active
+// faults is as it was before.
+type deed func(ctx context.Context, a ActiveFault, on bool) error
+
+// deed returns how the fault is done: a node does those of its scope itself.
+func (f *faults) deed(fault Fault) deed {
+	own := map[string]deed{
+		faultPowerOff:    f.cutPower,
+		faultFreeze:      f.freeze,
+		faultPartition:   f.part,
+		faultLinkDown:    f.unplug,
+		faultDelay:       f.impair,
+		faultLoss:        f.impair,
+		faultLoseGARP:    f.loseAnnouncements,
+		faultForeignHost: f.invite,
+	}
+	if fault.Scope == ScopeNode {
+		return f.order
+	}
+	return own[fault.Name]
+}
+
+func (f *faults) order(ctx context.Context, a ActiveFault, on bool) error {
+	return f.machines[a.Node].order(ctx, node.Order{Fault: a.Fault, On: on, Args: a.Args})
+}
+
+func (f *faults) cutPower(_ context.Context, a ActiveFault, on bool) error {
+	m := f.machines[a.Node]
+	if on {
+		m.powerOff()
+	} else {
+		m.powerOn(m.bootTime)
+	}
+	return nil
+}
+
+func (f *faults) freeze(_ context.Context, a ActiveFault, on bool) error {
+	if on {
+		return f.machines[a.Node].freeze()
+	}
+	return f.machines[a.Node].thaw()
+}
+
+// inject does a fault.
+//
+// The instant in the log is read before anything is done and so errs early:
+// nothing that the fault causes is older.
 func (f *faults) inject(ctx context.Context, req FaultRequest) error {
 	f.turn.Lock()
 	defer f.turn.Unlock()
-	fault, err := findFault(req)
-	if err != nil {
+	if err := CheckFault(req); err != nil {
 		return err
 	}
-	m, err := f.node(req.Node)
-	if err != nil {
-		return err
+	a := ActiveFault{Fault: req.Fault, Args: req.Args, AsOwner: req.Node == Owner}
+	if req.Node != "" {
+		m, err := f.node(req.Node)
+		if err != nil {
+			return err
+		}
+		a.Node = m.place.Name
 	}
-	if _, found := f.find(fault.Name, m.place.Name); found {
-		return withHint(fmt.Errorf("%s is injected on %s already", fault.Name, m.place.Name),
-			"`vipctl lab fault undo %s %s` takes it back", fault.Name, m.place.Name)
+	if slices.ContainsFunc(f.list(), a.same) {
+		return withHint(fmt.Errorf("%s is injected on %s already", a.Fault, a.on()),
+			"`%s` takes it back", strings.TrimSpace("vipctl lab fault undo "+a.Fault+" "+a.Node))
 	}
-	a := ActiveFault{Fault: fault.Name, Node: m.place.Name, Args: req.Args}
-	if err := f.apply(ctx, fault, m, a, true); err != nil {
-		return fmt.Errorf("injecting %s on %s: %w", fault.Name, m.place.Name, err)
+	at := truth.Now()
+	if err := f.do(ctx, a, true); err != nil {
+		return fmt.Errorf("injecting %s on %s: %w", a.Fault, a.on(), err)
 	}
-	f.log.Record(truth.Event{Node: a.Node, Kind: truth.FaultInjected, Detail: a.String()})
+	f.log.Record(truth.Event{At: at, Node: a.Node, Kind: truth.FaultInjected, Detail: a.String()})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.active = append(f.active, a)
 	return nil
 }
 
-// undo takes a fault back. A fault that is not active is an error, so that a
-// mistyped node does not pass for undone.
+// undo takes a fault back, or all. A fault that is not active is an error, so
+// that a mistyped node does not pass for undone.
 func (f *faults) undo(ctx context.Context, req FaultRequest) error {
 	f.turn.Lock()
 	defer f.turn.Unlock()
-	fault, err := findFault(FaultRequest{Fault: req.Fault})
+	if req.All {
+		return f.undoAll(ctx)
+	}
+	if err := CheckUndo(req); err != nil {
+		return err
+	}
+	a, err := f.choose(req.Fault, req.Node)
 	if err != nil {
 		return err
 	}
-	a, err := f.choose(fault.Name, req.Node)
-	if err != nil {
-		return err
+	return f.takeBack(ctx, a)
+}
+
+// undoAll takes every fault back, the youngest first: one that was injected
+// before a freeze can be undone only after the thaw.
+func (f *faults) undoAll(ctx context.Context) error {
+	var errs []error
+	for _, a := range slices.Backward(f.list()) {
+		if slices.ContainsFunc(f.list(), a.same) { // it has not ended meanwhile
+			errs = append(errs, f.takeBack(ctx, a))
+		}
 	}
-	if err := f.apply(ctx, fault, f.machines[a.Node], a, false); err != nil {
-		return fmt.Errorf("undoing %s on %s: %w", a.Fault, a.Node, err)
+	return errors.Join(errs...)
+}
+
+// takeBack undoes an active fault. Like that of injection, the instant errs early.
+func (f *faults) takeBack(ctx context.Context, a ActiveFault) error {
+	at := truth.Now()
+	if err := f.do(ctx, a, false); err != nil {
+		return fmt.Errorf("undoing %s on %s: %w", a.Fault, a.on(), err)
 	}
-	f.log.Record(truth.Event{Node: a.Node, Kind: truth.FaultUndone, Detail: a.String()})
-	f.remove(func(b ActiveFault) bool { return b.Fault == a.Fault && b.Node == a.Node })
+	f.log.Record(truth.Event{At: at, Node: a.Node, Kind: truth.FaultUndone, Detail: a.String()})
+	f.remove(a.same)
 	return nil
 }
 
-// apply does the fault, or takes it back.
-func (f *faults) apply(ctx context.Context, fault Fault, m *machine, a ActiveFault, on bool) error {
-	switch {
-	case fault.Scope == ScopeNode:
-		return m.order(ctx, node.Order{Fault: fault.Name, On: on, Args: a.Args})
-	case fault.Name == "power-off" && on:
-		m.powerOff()
-		return nil
-	case fault.Name == "power-off":
-		m.powerOn(m.bootTime)
-		return nil
-	case fault.Name == "freeze" && on:
-		return m.freeze()
-	case fault.Name == "freeze":
-		return m.thaw()
-	case fault.Name == "partition":
-		return f.part(a, on)
-	default:
+func (f *faults) do(ctx context.Context, a ActiveFault, on bool) error {
+	fault, err := findFault(a.Fault)
+	if err != nil {
+		return err
+	}
+	do := f.deed(fault)
+	if do == nil {
 		return fmt.Errorf("nothing is known of how to do %s", fault.Name)
 	}
+	return do(ctx, a, on)
 }
 
-// part drops the frames between a node and others, both ways, or heals that.
-func (f *faults) part(a ActiveFault, on bool) error {
-	hosts := f.hosts()
-	others, err := partedFrom(a, hosts)
-	if err != nil {
-		return err
-	}
-	if a.Args[FlagFrom] != "" {
-		for _, h := range others {
-			if !f.spec.adjacent(a.Node, h) {
-				return withHint(fmt.Errorf("%s and %s share no segment", a.Node, h), "what lies between them is the %s", workstationName)
-			}
-		}
-	}
-	for _, h := range others {
-		for _, sw := range f.segments {
-			switch {
-			case on:
-				sw.Part(a.Node, h)
-				sw.Part(h, a.Node)
-			case !keptApart(f.list(), hosts, a.Node, h):
-				sw.Heal(a.Node, h)
-				sw.Heal(h, a.Node)
-			}
-		}
-	}
-	return nil
-}
+// same says that the other is this fault in this place.
+func (a ActiveFault) same(b ActiveFault) bool { return a.Fault == b.Fault && a.Node == b.Node }
 
-// partedFrom returns the hosts that a partition parts its node from.
-func partedFrom(a ActiveFault, hosts []string) ([]string, error) {
-	others := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return h == a.Node })
-	list := a.Args[FlagFrom]
-	if list == "" {
-		return others, nil
+// after returns the faults that are active once a is done, or taken back.
+func (f *faults) after(a ActiveFault, on bool) []ActiveFault {
+	list := slices.DeleteFunc(f.list(), a.same)
+	if on {
+		list = append(list, a)
 	}
-	chosen := strings.Split(list, ",")
-	for _, h := range chosen {
-		if !slices.Contains(others, h) {
-			return nil, withHint(fmt.Errorf("there is no other host %q", h), "hosts are %s", strings.Join(others, ", "))
-		}
-	}
-	return chosen, nil
-}
-
-// keptApart says whether a partition of the other host, too, parts it from the node.
-func keptApart(active []ActiveFault, hosts []string, node, other string) bool {
-	return slices.ContainsFunc(active, func(a ActiveFault) bool {
-		from, err := partedFrom(a, hosts)
-		return a.Fault == "partition" && a.Node == other && err == nil && slices.Contains(from, node)
-	})
-}
-
-// hosts are the names of all that may be parted: the nodes and the workstation.
-func (f *faults) hosts() []string {
-	return append(slices.Sorted(maps.Keys(f.machines)), workstationName)
+	return list
 }
 
 // node returns the machine of that name, or the owner's.
@@ -168,18 +184,22 @@ func (f *faults) node(name string) (*machine, error) {
 		return m, nil
 	}
 	if name == "" {
-		return nil, withHint(fmt.Errorf("no node is named"), "name one of %s, or %s", strings.Join(names, ", "), Owner)
+		return nil, withHint(usagef("no node is named"), "name one of %s, or %s", strings.Join(names, ", "), Owner)
 	}
-	return nil, withHint(fmt.Errorf("there is no node %q", name), "nodes are %s", strings.Join(names, ", "))
+	return nil, withHint(usagef("there is no node %q", name), "nodes are %s", strings.Join(names, ", "))
 }
 
-// choose returns the active fault of that name, on that node where one is named.
+// choose returns the active fault of that name that is meant: on that node
+// where one is named, else that of the network, else the only one there is.
 func (f *faults) choose(fault, name string) (ActiveFault, error) {
-	var on []ActiveFault
-	for _, a := range f.list() {
-		if a.Fault == fault && (name == "" || a.Node == name) {
-			on = append(on, a)
-		}
+	const hint = "`vipctl lab fault list` shows what is"
+	var held []string
+	if name == Owner {
+		held = holders(f.log.Events(), f.spec.VIPs[0])
+	}
+	on := slices.DeleteFunc(f.list(), func(a ActiveFault) bool { return a.Fault != fault || !a.meant(name, held) })
+	if i := slices.IndexFunc(on, func(a ActiveFault) bool { return a.Node == "" }); name == "" && i >= 0 {
+		return on[i], nil
 	}
 	switch {
 	case len(on) == 1:
@@ -187,12 +207,23 @@ func (f *faults) choose(fault, name string) (ActiveFault, error) {
 	case len(on) > 1:
 		return ActiveFault{}, withHint(fmt.Errorf("%s is injected on %d nodes", fault, len(on)), "name the node: `vipctl lab fault undo %s %s`", fault, on[0].Node)
 	case name == "":
-		return ActiveFault{}, withHint(fmt.Errorf("%s is not injected on any node", fault), "`vipctl lab fault list` shows what is")
+		return ActiveFault{}, withHint(fmt.Errorf("%s is not injected", fault), hint)
+	case name == Owner:
+		return ActiveFault{}, withHint(fmt.Errorf("%s is not injected on a node that is or was the owner", fault), hint)
 	}
 	if _, err := f.node(name); err != nil {
 		return ActiveFault{}, err
 	}
-	return ActiveFault{}, withHint(fmt.Errorf("%s is not injected on %s", fault, name), "`vipctl lab fault list` shows what is")
+	return ActiveFault{}, withHint(fmt.Errorf("%s is not injected on %s", fault, name), hint)
+}
+
+// meant says that the name may stand for the fault's node: Owner stands for
+// that which was the owner when the fault was injected, and for the holders.
+func (a ActiveFault) meant(name string, holders []string) bool {
+	if name == Owner {
+		return a.AsOwner || slices.Contains(holders, a.Node)
+	}
+	return cmp.Or(name, a.Node) == a.Node
 }
 
 // list returns the active faults, in the order of their injection.
@@ -202,30 +233,22 @@ func (f *faults) list() []ActiveFault {
 	return slices.Clone(f.active)
 }
 
-func (f *faults) find(fault, node string) (ActiveFault, bool) {
-	for _, a := range f.list() {
-		if a.Fault == fault && a.Node == node {
-			return a, true
-		}
-	}
-	return ActiveFault{}, false
-}
-
-// ended forgets what died with a node's processes: all but the faults of the
-// switch and the lasting ones.
+// ended forgets what died with a node's processes.
 func (f *faults) ended(name string) {
 	f.remove(func(a ActiveFault) bool {
-		return a.Node == name && a.Fault != "partition" && a.Fault != "power-off" && !lasting(a.Fault)
+		fault, err := findFault(a.Fault)
+		return a.Node == name && err == nil && !fault.outlives()
 	})
 }
 
-func lasting(fault string) bool {
-	return slices.ContainsFunc(Faults(), func(f Fault) bool { return f.Name == fault && f.Lasting })
-}
-
-// poweredOn forgets a power cut that somebody else ended, for example by the BMC.
+// poweredOn forgets a power cut that somebody else ended, for example the BMC.
+// The news may be old: what counts is that the power is on now. It is looked
+// at while mu is held, so no later cut can be forgotten: it enters the list
+// after the power is off.
 func (f *faults) poweredOn(name string) {
-	f.remove(func(a ActiveFault) bool { return a.Node == name && a.Fault == "power-off" })
+	f.remove(func(a ActiveFault) bool {
+		return a.Node == name && a.Fault == faultPowerOff && f.machines[name].Power()
+	})
 }
 
 func (f *faults) remove(which func(ActiveFault) bool) {

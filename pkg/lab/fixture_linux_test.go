@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 			os.Exit(runClient(os.Args[2]))
 		case "test-redfish":
 			os.Exit(runRedfish(os.Args[2], os.Args[3]))
+		case "test-arp":
+			os.Exit(runARP(os.Args[2]))
 		case "test-relay":
 			os.Exit(runRelay(os.Args[2]))
 		case "test-prober":

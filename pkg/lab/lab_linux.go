@@ -83,13 +83,13 @@ func (l *Lab) Logs(ctx context.Context, node string, w io.Writer) error {
 	})
 }
 
-// Inject does a fault to a node.
+// Inject does a fault. What CheckFault says of the request, it says as well.
 func (l *Lab) Inject(ctx context.Context, r FaultRequest) error {
 	return l.converse(ctx, request{Op: opInject, Fault: &r}, ignore)
 }
 
-// Undo undoes a fault. Where Node is empty, the fault must be active on one
-// node only.
+// Undo undoes a fault, or all of them. Where Node is empty, the fault must be
+// the network's or active on one node only.
 func (l *Lab) Undo(ctx context.Context, r FaultRequest) error {
 	return l.converse(ctx, request{Op: opUndo, Fault: &r}, ignore)
 }

@@ -78,6 +78,12 @@ func (s Spec) segments() []segment {
 	return all
 }
 
+// segmentOf returns the place of the segment that has the address among its
+// own, 0 if none does.
+func (s Spec) segmentOf(addr netip.Addr) int {
+	return max(0, slices.IndexFunc(s.segments(), func(seg segment) bool { return seg.contains(addr) }))
+}
+
 // hasIPv6 says whether the hosts have IPv6 addresses.
 func (s Spec) hasIPv6() bool { return slices.ContainsFunc(s.VIPs, netip.Addr.Is6) }
 

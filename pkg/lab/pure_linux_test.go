@@ -123,26 +123,6 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-func TestFindFault(t *testing.T) {
-	for name, row := range map[string]struct {
-		req  FaultRequest
-		want string
-	}{
-		"known":              {FaultRequest{Fault: "freeze"}, ""},
-		"with its flag":      {FaultRequest{Fault: "partition", Args: map[string]string{FlagFrom: "cp-2"}}, ""},
-		"with another's":     {FaultRequest{Fault: "freeze", Args: map[string]string{FlagFrom: "cp-2"}}, "the fault freeze takes no --from"},
-		"unknown":            {FaultRequest{Fault: "frost"}, `there is no fault "frost"`},
-		"named with capital": {FaultRequest{Fault: "Freeze"}, `there is no fault "Freeze"`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := findFault(row.req)
-			if (err == nil) != (row.want == "") || err != nil && err.Error() != row.want {
-				t.Errorf("findFault(%+v) = %v; want %q", row.req, err, row.want)
-			}
-		})
-	}
-}
-
 func TestWorkstationEnvironment(t *testing.T) {
 	w := &workstation{bin: "/lab/bin", env: map[string]string{"KUBECONFIG": "/lab/kubeconfig"}}
 	got := w.environment([]string{"PATH=/bin", "KUBECONFIG=/home/me", "HTTPS_PROXY=http://x", "no_proxy=y", "LANG=C"})
@@ -171,28 +151,5 @@ func TestLookPath(t *testing.T) {
 		if got != row.want || (err == nil) != (row.want != "") {
 			t.Errorf("lookPath(%q, %q, %q) = %q, %v; want %q", row.name, row.cwd, row.path, got, err, row.want)
 		}
-	}
-}
-
-func TestHealLeavesWhatAnotherPartitionKeepsApart(t *testing.T) {
-	hosts := []string{"cp-1", "cp-2", "cp-3", workstationName}
-	all := ActiveFault{Fault: "partition", Node: "cp-2"}
-	some := ActiveFault{Fault: "partition", Node: "cp-2", Args: map[string]string{FlagFrom: "cp-3"}}
-	for name, row := range map[string]struct {
-		active []ActiveFault
-		other  string
-		want   bool
-	}{
-		"no other partition":               {nil, "cp-2", false},
-		"the other is parted from all":     {[]ActiveFault{all}, "cp-2", true},
-		"the other is parted from another": {[]ActiveFault{some}, "cp-2", false},
-		"a third host is parted":           {[]ActiveFault{all}, "cp-3", false},
-		"the other is frozen, not parted":  {[]ActiveFault{{Fault: "freeze", Node: "cp-2"}}, "cp-2", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := keptApart(row.active, hosts, "cp-1", row.other); got != row.want {
-				t.Errorf("keptApart(%v, cp-1, %s) = %v; want %v", row.active, row.other, got, row.want)
-			}
-		})
 	}
 }

@@ -160,7 +160,12 @@ func (s *supervisor) status() Status {
 	st := Status{
 		Name: s.spec.Name, Dir: s.files.dir, TalosVersion: s.spec.TalosVersion, TalosTiming: s.spec.TalosTiming,
 		LeaseTTLSeconds: s.spec.LeaseTTL.Seconds(), BootTimeSeconds: s.spec.BootTime.Seconds(),
-		Ready: wasReady(s.spec, events), ConfigStyle: s.spec.configStyle(), Segments: s.spec.segmentStatus(),
+		Ready: wasReady(s.spec, events), ConfigStyle: s.spec.configStyle(), Segments: s.spec.segmentStatus(), Faults: []string{},
+	}
+	for _, a := range active {
+		if a.Node == "" {
+			st.Faults = append(st.Faults, a.String())
+		}
 	}
 	held := make(map[string][]string)
 	for _, vip := range s.spec.VIPs {

@@ -23,6 +23,8 @@ type Status struct {
 	// Segments are the lab's networks, the main one first.
 	Segments []SegmentStatus `json:"segments"`
 	Nodes    []NodeStatus    `json:"nodes"`
+	// Faults are those that are no single node's: of the network or of every node.
+	Faults []string `json:"faults"`
 	// Dir is the directory of the lab's files, which only processes in the lab see.
 	Dir string `json:"dir"`
 }

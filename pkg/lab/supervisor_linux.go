@@ -31,7 +31,6 @@ type supervisor struct {
 	end   context.CancelFunc
 
 	log         *truth.Log
-	sw          *l2.Switch   // of the main segment
 	segments    []*l2.Switch // of all, in the order of Spec.segments
 	reaper      *reaper
 	workstation *workstation
@@ -105,8 +104,7 @@ func (s *supervisor) build() error {
 	for range s.spec.segments() {
 		s.segments = append(s.segments, l2.New(s.log, watch...))
 	}
-	s.sw = s.segments[0]
-	s.faults = &faults{spec: s.spec, sw: s.sw, segments: s.segments, log: s.log, machines: make(map[string]*machine)}
+	s.faults = &faults{spec: s.spec, segments: s.segments, log: s.log, machines: make(map[string]*machine)}
 	if err := netns.SetUp("lo"); err != nil {
 		return explain(err, sysctl)
 	}

@@ -46,6 +46,7 @@ type request struct {
 type answer struct {
 	Error  string        `json:"error,omitempty"`
 	Hint   string        `json:"hint,omitempty"`
+	Usage  bool          `json:"usage,omitempty"` // the error is a UsageError
 	Last   bool          `json:"last,omitempty"`
 	Status *Status       `json:"status,omitempty"`
 	Event  *truth.Event  `json:"event,omitempty"`
@@ -56,14 +57,17 @@ type answer struct {
 
 // err returns the error that the answer carries.
 func (a answer) err() error {
-	switch {
-	case a.Error == "":
+	if a.Error == "" {
 		return nil
-	case a.Hint == "":
-		return errors.New(a.Error)
-	default:
-		return withHint(errors.New(a.Error), "%s", a.Hint)
 	}
+	err := errors.New(a.Error)
+	if a.Usage {
+		err = &UsageError{a.Error}
+	}
+	if a.Hint == "" {
+		return err
+	}
+	return withHint(err, "%s", a.Hint)
 }
 
 // answerErr is the last answer, with what became of the request.
@@ -71,6 +75,7 @@ func answerErr(err error) answer {
 	a := answer{Last: true}
 	if err != nil {
 		a.Error = err.Error()
+		_, a.Usage = errors.AsType[*UsageError](err)
 		if h, ok := errors.AsType[interface {
 			error
 			Hint() string

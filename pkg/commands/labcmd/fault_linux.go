@@ -1,21 +1,26 @@
 package labcmd
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/lab"
 )
 
 func newFault(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fault",
-		Short: "Do faults to a lab's nodes, and undo them",
+		Short: "Do faults to a lab's nodes and network, and undo them",
 		Example: `  vipctl lab fault list
   vipctl lab fault inject power-off cp-2
   vipctl lab fault undo power-off cp-2`,
@@ -28,64 +33,97 @@ func newFault(s *session) *cobra.Command {
 
 func newInject(s *session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "inject NAME NODE",
-		Short: "Do a fault to a node",
-		Long: `Does a fault to a node. NODE may be "owner": the node that holds the VIP.
-"vipctl lab fault list" shows the faults.`,
+		Use:   "inject NAME [NODE]",
+		Short: "Do a fault to a node or to the network",
+		Long: `Does a fault. NODE may be "owner": the node that holds the VIP. A fault of the
+network takes no NODE. "vipctl lab fault list" shows the faults and their flags.`,
 		Example: `  vipctl lab fault inject freeze owner
-  vipctl lab fault inject partition cp-1 --from cp-2,cp-3
-  vipctl lab fault inject clock-skew cp-2 --offset -90s`,
+  vipctl lab fault inject partition cp-1 --from cp-2,cp-3 --direction in
+  vipctl lab fault inject delay cp-2 --delay 20ms --jitter 5ms
+  vipctl lab fault inject clock-skew cp-2 --offset -90s
+  vipctl lab fault inject foreign-host`,
 		Args:              arguments(cobra.RangeArgs(1, 2)),
 		ValidArgsFunction: s.completeFault,
 	}
-	given := faultFlags(cmd)
+	names := addFaultFlags(cmd.Flags())
+	_ = cmd.RegisterFlagCompletionFunc("direction", cobra.FixedCompletions(
+		[]string{"both", "in", "out"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that there isn't
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		req := faultRequest(args)
-		req.Args = given()
-		return s.lab().Inject(cmd.Context(), req)
+		cmd.Flags().Visit(func(f *pflag.Flag) {
+			if slices.Contains(names, f.Name) {
+				req.Args[f.Name] = f.Value.String()
+			}
+		})
+		if err := lab.CheckFault(req); err != nil {
+			return usage(err)
+		}
+		return usage(s.lab().Inject(cmd.Context(), req))
 	}
 	return cmd
 }
 
-// faultFlags gives the command every argument that a fault takes, and returns
-// how to read those that were given.
-func faultFlags(cmd *cobra.Command) (given func() map[string]string) {
-	means, takers := map[string]string{}, map[string][]string{}
+// addFaultFlags adds the flags of all faults and returns their names. One that
+// several faults have says what it means for each.
+func addFaultFlags(flags *pflag.FlagSet) []string {
+	meanings := make(map[string][]string)
 	for _, f := range lab.Faults() {
 		for name, what := range f.Flags {
-			means[name], takers[name] = what, append(takers[name], f.Name)
+			meanings[name] = append(meanings[name], f.Name+": "+what)
 		}
 	}
-	for name, what := range means {
-		cmd.Flags().String(name, "", strings.Join(takers[name], ", ")+": "+what)
+	names := slices.Sorted(maps.Keys(meanings))
+	for _, name := range names {
+		flags.String(name, "", strings.Join(meanings[name], "; "))
 	}
-	return func() map[string]string {
-		args := map[string]string{}
-		for name := range means {
-			if cmd.Flags().Changed(name) {
-				args[name] = cmd.Flag(name).Value.String()
-			}
-		}
-		return args
+	return names
+}
+
+// usage makes a usage error of the command's of one that the lab calls so.
+func usage(err error) error {
+	if _, ok := errors.AsType[*lab.UsageError](err); ok {
+		return &cli.UsageError{Err: err}
 	}
+	return err
 }
 
 func newUndo(s *session) *cobra.Command {
-	return &cobra.Command{
-		Use:               "undo NAME [NODE]",
-		Short:             "Undo a fault",
-		Long:              `Undoes a fault. NODE may be left out where the fault is on one node only.`,
-		Example:           "  vipctl lab fault undo freeze",
-		Args:              arguments(cobra.RangeArgs(1, 2)),
+	cmd := &cobra.Command{
+		Use:   "undo {NAME [NODE] | --all}",
+		Short: "Undo a fault, or all of them",
+		Long: `Undoes a fault. NODE may be left out where the fault is on one node only; it may
+be "owner" for the node that is the owner, or was it when the fault was injected.`,
+		Example: `  vipctl lab fault undo freeze
+  vipctl lab fault undo partition owner
+  vipctl lab fault undo --all`,
 		ValidArgsFunction: s.completeFault,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.lab().Undo(cmd.Context(), faultRequest(args))
-		},
 	}
+	all := cmd.Flags().Bool("all", false, "undo every fault, the youngest first")
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if *all {
+			return arguments(cobra.NoArgs)(cmd, args)
+		}
+		return arguments(cobra.RangeArgs(1, 2))(cmd, args)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return usage(s.undo(cmd.Context(), *all, args))
+	}
+	return cmd
+}
+
+func (s *session) undo(ctx context.Context, all bool, args []string) error {
+	if all {
+		return s.lab().Undo(ctx, lab.FaultRequest{All: true})
+	}
+	req := faultRequest(args)
+	if err := lab.CheckUndo(req); err != nil {
+		return err
+	}
+	return s.lab().Undo(ctx, req)
 }
 
 func faultRequest(args []string) lab.FaultRequest {
-	req := lab.FaultRequest{Fault: args[0]}
+	req := lab.FaultRequest{Fault: args[0], Args: make(map[string]string)}
 	if len(args) > 1 {
 		req.Node = args[1]
 	}
@@ -110,14 +148,14 @@ func newFaultList(s *session) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if *format == "json" {
-			return writeJSON(s.streams.Out, struct {
-				header
-				Faults []lab.Fault       `json:"faults"`
-				Active []lab.ActiveFault `json:"active"`
-			}{newHeader("LabFaults"), lab.Faults(), active})
+		if *format == formatTable {
+			return writeFaults(s.streams.Out, active)
 		}
-		return writeFaults(s.streams.Out, active)
+		return writeDocument(s.streams.Out, *format, struct {
+			header
+			Faults []lab.Fault       `json:"faults"`
+			Active []lab.ActiveFault `json:"active"`
+		}{newHeader("LabFaults"), lab.Faults(), active})
 	}
 	return cmd
 }
@@ -134,17 +172,34 @@ func (s *session) activeFaults(cmd *cobra.Command) ([]lab.ActiveFault, error) {
 
 func writeFaults(w io.Writer, active []lab.ActiveFault) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "FAULT\tACTIVE ON\tWHAT IT DOES")
+	fmt.Fprintln(t, "FAULT\tSCOPE\tACTIVE ON\tFLAGS\tWHAT IT DOES")
 	for _, f := range lab.Faults() {
-		var on []string
-		for _, a := range active {
-			if a.Fault == f.Name {
-				on = append(on, a.Node)
-			}
+		var flags []string
+		for _, name := range slices.Sorted(maps.Keys(f.Flags)) {
+			flags = append(flags, "--"+name)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", f.Name, dash(on), f.What)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", f.Name, f.Scope, dash(places(f, active)), dash(flags), f.What)
 	}
 	return t.Flush()
+}
+
+// places are where a fault is active, with its arguments.
+func places(f lab.Fault, active []lab.ActiveFault) (on []string) {
+	for _, a := range active {
+		if a.Fault != f.Name {
+			continue
+		}
+		where := a.Node
+		switch {
+		case where != "":
+		case f.Target == lab.TargetNodeAll:
+			where = "every node"
+		default:
+			where = "the network"
+		}
+		on = append(on, where+strings.TrimPrefix(a.String(), a.Fault))
+	}
+	return on
 }
 
 // completeFault completes the fault, then the node.

@@ -85,15 +85,21 @@ func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// The formats of -o.
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+	formatYAML  = "yaml"
+)
+
 // outputFlag adds -o to the command; the value is one of the formats.
 func outputFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().StringP("output", "o", "table", "how to print: table or json")
+	return cmd.Flags().StringP("output", "o", formatTable, "how to print: table, json or yaml")
 }
 
 func checkOutput(format string) error {
-	formats := []string{"table", "json"}
-	if !slices.Contains(formats, format) {
-		return cli.WithHint(cli.Usagef("unknown output format %q", format), "-o takes table or json")
+	if !slices.Contains([]string{formatTable, formatJSON, formatYAML}, format) {
+		return cli.WithHint(cli.Usagef("unknown output format %q", format), "-o takes table, json or yaml")
 	}
 	return nil
 }

@@ -2,11 +2,15 @@ package labcmd
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/lab"
@@ -44,6 +48,18 @@ func TestWrongUsage(t *testing.T) {
 		"an unknown command":        {"lab frob", `unknown command "frob"`},
 		"an unknown fault command":  {"lab fault frob", `unknown command "frob"`},
 		"no fault named":            {"lab fault inject", "accepts between 1 and 2"},
+		"an unknown fault":          {"lab fault inject frost cp-1", `there is no fault "frost"`},
+		"an unknown fault to undo":  {"lab fault undo frost", `there is no fault "frost"`},
+		"a fault without its node":  {"lab fault inject freeze", "freeze needs a node"},
+		"a node for the network":    {"lab fault inject foreign-host cp-1", "takes no node"},
+		"a node to free of it":      {"lab fault undo foreign-host cp-1", "on no node"},
+		"another fault's flag":      {"lab fault inject freeze cp-1 --percent 2", "the fault freeze takes no --percent"},
+		"a flag's empty value":      {"lab fault inject delay cp-1 --delay=", `--delay ""`},
+		"a loss of 200 %":           {"lab fault inject loss cp-1 --percent 200", "at most 100"},
+		"nothing to undo":           {"lab fault undo", "accepts between 1 and 2"},
+		"one and all to undo":       {"lab fault undo --all freeze", `unknown command "freeze"`},
+		"a table of labs":           {"lab list -o table", `unknown output format "table"`},
+		"a format of faults":        {"lab fault list -o yml", `unknown output format "yml"`},
 		"an unknown format":         {"lab status -o yml", `unknown output format "yml"`},
 		"logs of nothing":           {"lab logs", "accepts 1 arg"},
 		"two labs to take down":     {"lab down a b", "accepts at most 1 arg"},
@@ -62,6 +78,7 @@ func TestWrongUsage(t *testing.T) {
 func TestNoSuchLab(t *testing.T) {
 	for _, args := range []string{
 		"lab status", "lab events", "lab logs cp-1", "lab down", "lab exec -- true", "lab fault inject freeze cp-1", "lab fault undo freeze",
+		"lab fault undo freeze owner", "lab fault undo --all", "lab fault inject foreign-host",
 	} {
 		name := "there-is-none"
 		_, err := run(append(strings.Fields(args)[:2:2], append([]string{"--name", name}, strings.Fields(args)[2:]...)...)...)
@@ -83,6 +100,63 @@ func TestFaultListNeedsNoLab(t *testing.T) {
 	}
 }
 
+func TestFaultListAsDocument(t *testing.T) {
+	var got struct {
+		Kind   string            `json:"kind"`
+		Faults []lab.Fault       `json:"faults"`
+		Active []lab.ActiveFault `json:"active"`
+	}
+	for format, read := range map[string]func([]byte) error{
+		"json": func(b []byte) error { return json.Unmarshal(b, &got) },
+		"yaml": func(b []byte) error {
+			return yaml.UnmarshalStrict(b, &struct{ APIVersion, Kind, Faults, Active any }{})
+		},
+	} {
+		out, err := run("lab", "fault", "list", "--name", "there-is-none", "-o", format)
+		if err == nil {
+			err = read([]byte(out))
+		}
+		if err != nil {
+			t.Errorf("fault list -o %s = %v\n%s", format, err, out)
+		}
+	}
+	if got.Kind != "LabFaults" || !reflect.DeepEqual(got.Faults, lab.Faults()) || got.Active == nil {
+		t.Errorf("fault list -o json = %+v; want all faults, and none active", got)
+	}
+}
+
+func TestFaultsTable(t *testing.T) {
+	var out bytes.Buffer
+	err := writeFaults(&out, []lab.ActiveFault{
+		{Fault: "delay", Node: "cp-1", Args: map[string]string{"delay": "20ms"}},
+		{Fault: "delay", Node: "cp-2"}, {Fault: "lose-garp"}, {Fault: "foreign-host"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`delay +switch +cp-1 \(delay 20ms\), cp-2 +--delay, --direction, --jitter `,
+		`lose-garp +switch +every node +--vip `,
+		`foreign-host +network +the network +--announce, --vip `,
+		`freeze +power +- +- +silence`,
+	} {
+		if !regexp.MustCompile("(?m)^" + want).Match(out.Bytes()) {
+			t.Errorf("writeFaults =\n%s\nwant a line %q", out.String(), want)
+		}
+	}
+}
+
+func TestFaultFlagsSayWhatTheyMean(t *testing.T) {
+	out, err := run("lab", "fault", "inject", "--help")
+	for _, f := range lab.Faults() {
+		for flag, what := range f.Flags {
+			if err != nil || !strings.Contains(out, "--"+flag+" ") || !strings.Contains(out, f.Name+": "+what) {
+				t.Errorf("inject --help = %v\n%s\nwant --%s and what it means for %s", err, out, flag, f.Name)
+			}
+		}
+	}
+}
+
 func TestStatusTable(t *testing.T) {
 	var out bytes.Buffer
 	err := writeStatus(&out, lab.Status{
@@ -92,7 +166,8 @@ func TestStatusTable(t *testing.T) {
 			{Name: "main", Subnets: []string{"10.5.0.0/24", "fd10:5::/64"}},
 			{Name: "vlan-100", Subnets: []string{"10.6.0.0/24", "fd10:6::/64"}, VLAN: 100},
 		},
-		VIPs: []lab.VIPStatus{{Address: "10.5.0.50"}, {Address: "10.9.0.1", Note: "it is elsewhere"}},
+		Faults: []string{"foreign-host", "lose-garp (vip 10.5.0.50)"},
+		VIPs:   []lab.VIPStatus{{Address: "10.5.0.50"}, {Address: "10.9.0.1", Note: "it is elsewhere"}},
 		Nodes: []lab.NodeStatus{
 			{Name: "cp-1", Role: "controlplane", Address: "10.5.0.2", BMC: "10.5.0.102", Power: lab.PowerOn, PID: 7, VIPs: []string{"10.5.0.50"},
 				Links: []lab.LinkStatus{{Name: "eth0", Addresses: []string{"10.5.0.2/24", "fd10:5::2/64"}}, {Name: "eth0.100", Addresses: []string{"10.6.0.2/24"}}}},
@@ -104,6 +179,7 @@ Networks: main 10.5.0.0/24 fd10:5::/64, vlan-100 10.6.0.0/24 fd10:6::/64; config
 VIP 10.5.0.50: held by nobody
 VIP 10.9.0.1: held by nobody
   it is elsewhere
+Faults of the network: foreign-host, lose-garp (vip 10.5.0.50)
 
 NODE      ROLE          ADDRESS                               BMC         POWER  PID  VIP        FAULTS
 cp-1      controlplane  10.5.0.2 fd10:5::2 eth0.100:10.6.0.2  10.5.0.102  on     7    10.5.0.50  -

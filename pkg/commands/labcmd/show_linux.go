@@ -2,16 +2,19 @@ package labcmd
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/lab"
@@ -26,7 +29,16 @@ type header struct {
 
 func newHeader(kind string) header { return header{APIVersion: "vipctl.dev/v1alpha1", Kind: kind} }
 
-func writeJSON(w io.Writer, v any) error {
+// writeDocument writes the value as JSON or YAML, with the same names.
+func writeDocument(w io.Writer, format string, v any) error {
+	if format == formatYAML {
+		b, err := yaml.Marshal(v)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(b)
+		return err
+	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
@@ -49,13 +61,13 @@ func newStatus(s *session) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if *format == "json" {
-			return writeJSON(s.streams.Out, struct {
-				header
-				lab.Status
-			}{newHeader("LabStatus"), st})
+		if *format == formatTable {
+			return writeStatus(s.streams.Out, st)
 		}
-		return writeStatus(s.streams.Out, st)
+		return writeDocument(s.streams.Out, *format, struct {
+			header
+			lab.Status
+		}{newHeader("LabStatus"), st})
 	}
 	return cmd
 }
@@ -72,6 +84,9 @@ func writeStatus(w io.Writer, st lab.Status) error {
 		if v.Note != "" {
 			fmt.Fprintf(w, "  %s\n", v.Note)
 		}
+	}
+	if len(st.Faults) > 0 {
+		fmt.Fprintf(w, "Faults of the network: %s\n", strings.Join(st.Faults, ", "))
 	}
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -121,22 +136,69 @@ func pid(n int) string {
 }
 
 func newList(s *session) *cobra.Command {
-	return &cobra.Command{
-		Use:     "list",
-		Short:   "List the labs that you have running",
-		Example: "  vipctl lab list",
-		Args:    arguments(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			names, err := lab.List()
-			if err != nil {
-				return err
-			}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the labs that you have running",
+		Example: `  vipctl lab list
+  vipctl lab list -o json`,
+		Args: arguments(cobra.NoArgs),
+	}
+	format := cmd.Flags().StringP("output", "o", formatName, "how to print: name, json or yaml")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !slices.Contains([]string{formatName, formatJSON, formatYAML}, *format) {
+			return cli.WithHint(cli.Usagef("unknown output format %q", *format), "-o takes name, json or yaml")
+		}
+		names, err := lab.List()
+		if err != nil {
+			return err
+		}
+		if *format == formatName {
 			for _, n := range names {
 				fmt.Fprintln(s.streams.Out, n)
 			}
 			return nil
-		},
+		}
+		labs, err := describe(cmd.Context(), names)
+		if err != nil {
+			return err
+		}
+		return writeDocument(s.streams.Out, *format, struct {
+			header
+			Labs []listed `json:"labs"`
+		}{newHeader("LabList"), labs})
 	}
+	return cmd
+}
+
+// formatName is the format of a list with one name a line.
+const formatName = "name"
+
+// listed is a lab in a list.
+type listed struct {
+	Name  string          `json:"name"`
+	Ready bool            `json:"ready"`
+	Nodes []string        `json:"nodes"`
+	VIPs  []lab.VIPStatus `json:"vips"`
+}
+
+// describe asks each lab. One that has ended meanwhile is left out.
+func describe(ctx context.Context, names []string) ([]listed, error) {
+	labs := []listed{}
+	for _, name := range names {
+		st, err := (&lab.Lab{Name: name}).Status(ctx)
+		if err != nil {
+			if left, listErr := lab.List(); listErr == nil && !slices.Contains(left, name) {
+				continue
+			}
+			return nil, err
+		}
+		l := listed{Name: st.Name, Ready: st.Ready, Nodes: []string{}, VIPs: st.VIPs}
+		for _, n := range st.Nodes {
+			l.Nodes = append(l.Nodes, n.Name)
+		}
+		labs = append(labs, l)
+	}
+	return labs, nil
 }
 
 func newLogs(s *session) *cobra.Command {
@@ -147,7 +209,7 @@ func newLogs(s *session) *cobra.Command {
 		Args:              arguments(cobra.ExactArgs(1)),
 		ValidArgsFunction: s.completeNodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.lab().Logs(cmd.Context(), args[0], s.streams.Out)
+			return usage(s.lab().Logs(cmd.Context(), args[0], s.streams.Out))
 		},
 	}
 }
@@ -160,7 +222,8 @@ func newEvents(s *session) *cobra.Command {
 processes killed, leases kept alive and expired. Times are readings of
 CLOCK_MONOTONIC, and events come in their order, numbered, 100 ms after they
 happened. A process that takes longer than that to tell has its event marked as
-late. With -o json each event is one JSON value on a line.`,
+late. With -o json each event is one JSON value on a line, with -o yaml one
+document.`,
 		Example: `  vipctl lab events
   vipctl lab events -o json`,
 		Args: arguments(cobra.NoArgs),
@@ -184,9 +247,15 @@ late. With -o json each event is one JSON value on a line.`,
 
 // printEvent returns what prints one event.
 func (s *session) printEvent(format string) func(truth.Event) error {
-	if format == "json" {
+	switch format {
+	case formatJSON:
 		enc := json.NewEncoder(s.streams.Out)
 		return func(e truth.Event) error { return enc.Encode(e) }
+	case formatYAML:
+		return func(e truth.Event) error {
+			fmt.Fprintln(s.streams.Out, "---")
+			return writeDocument(s.streams.Out, format, e)
+		}
 	}
 	return func(e truth.Event) error {
 		seconds := float64(e.At) / float64(time.Second)

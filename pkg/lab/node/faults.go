@@ -14,7 +14,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/vipctl/vipctl/pkg/lab/etcd"
-	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
 // faultTimeout is what a fault, or its undoing, may take. The supervisor waits
@@ -93,12 +92,7 @@ func (f *faults) obey(o Order) error {
 	if err := f.set(o); err != nil {
 		return fmt.Errorf("%s: %w", o.Fault, err)
 	}
-	kind := truth.FaultUndone
-	if o.On {
-		kind = truth.FaultInjected
-	}
-	f.m.truth.Record(truth.Event{Kind: kind, Detail: o.Fault})
-	return nil
+	return nil // the supervisor writes it down
 }
 
 func (f *faults) set(o Order) error {
