@@ -203,10 +203,7 @@ func wantListed(t *testing.T, l *Lab, want ...ActiveFault) {
 		t.Errorf("Faults() = %v, %v; want %v", got, err, want)
 	}
 	st, _ := status(t, l, "")
-	var shown []string
-	for _, f := range st.Faults {
-		shown = append(shown, f)
-	}
+	shown := slices.Clone(st.Faults)
 	for _, n := range st.Nodes {
 		shown = append(shown, n.Faults...)
 	}

@@ -158,14 +158,10 @@ func newList(s *session) *cobra.Command {
 			}
 			return nil
 		}
-		labs, err := describe(cmd.Context(), names)
-		if err != nil {
-			return err
-		}
 		return writeDocument(s.streams.Out, *format, struct {
 			header
 			Labs []listed `json:"labs"`
-		}{newHeader("LabList"), labs})
+		}{newHeader("LabList"), describe(cmd.Context(), names)})
 	}
 	return cmd
 }
@@ -181,24 +177,24 @@ type listed struct {
 	VIPs  []lab.VIPStatus `json:"vips"`
 }
 
-// describe asks each lab. One that has ended meanwhile is left out.
-func describe(ctx context.Context, names []string) ([]listed, error) {
+// answerTime is how long a lab in a list may take to say what it is.
+const answerTime = 5 * time.Second
+
+// describe asks each lab. One that does not answer, for it is just coming up or
+// going down, is described by its name alone.
+func describe(ctx context.Context, names []string) []listed {
 	labs := []listed{}
 	for _, name := range names {
-		st, err := (&lab.Lab{Name: name}).Status(ctx)
-		if err != nil {
-			if left, listErr := lab.List(); listErr == nil && !slices.Contains(left, name) {
-				continue
-			}
-			return nil, err
-		}
-		l := listed{Name: st.Name, Ready: st.Ready, Nodes: []string{}, VIPs: st.VIPs}
+		ctx, cancel := context.WithTimeout(ctx, answerTime)
+		st, _ := (&lab.Lab{Name: name}).Status(ctx)
+		cancel()
+		l := listed{Name: name, Ready: st.Ready, Nodes: []string{}, VIPs: append([]lab.VIPStatus{}, st.VIPs...)}
 		for _, n := range st.Nodes {
 			l.Nodes = append(l.Nodes, n.Name)
 		}
 		labs = append(labs, l)
 	}
-	return labs, nil
+	return labs
 }
 
 func newLogs(s *session) *cobra.Command {

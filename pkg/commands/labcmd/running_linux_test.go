@@ -1,0 +1,77 @@
+package labcmd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/lab"
+	"github.com/vipctl/vipctl/pkg/lab/process"
+)
+
+// TestMain lets the test binary be what the lab starts it as.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == process.Command {
+		os.Exit(lab.RunProcess(os.Args[2], os.Args[3:]))
+	}
+	os.Exit(m.Run())
+}
+
+func TestCommandsOnARunningLab(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a lab takes seconds")
+	}
+	name := fmt.Sprintf("labcmd-%d", os.Getpid())
+	spec := lab.Spec{Name: name, ControlPlanes: 1, LeaseTTL: 2 * time.Second}.Default()
+	l, err := lab.Up(t.Context(), spec, lab.Options{})
+	if err != nil {
+		if os.Getenv("VIPCTL_LAB") == "required" {
+			t.Fatal(err)
+		}
+		t.Skipf("the lab cannot run here: %v", err)
+	}
+	t.Cleanup(func() { _ = l.Down(context.Background()) })
+	for _, row := range []struct { // one after the other
+		args string
+		code cli.ExitCode
+		want string // a pattern in what is printed, the error among it
+	}{
+		{"status -o yaml", cli.ExitOK, `(?s)kind: LabStatus\n.*faults: \[\]\n`},
+		{"list -o json", cli.ExitOK, `(?s)"kind": "LabList".*"name": "` + name + `".*"nodes": \[\s*"cp-1"\s*\].*"holders": \[\s*"cp-1"`},
+		{"list -o yaml", cli.ExitOK, `(?s)kind: LabList\n.*- name: ` + name + `\n  nodes:\n  - cp-1\n  ready: true`},
+		{"list", cli.ExitOK, `(?m)^` + name + `$`},
+		{"logs cp-7", cli.ExitUsage, `there is no node "cp-7"`},
+		{"fault inject freeze cp-7", cli.ExitUsage, `there is no node "cp-7"`},
+		{"fault inject partition cp-1 --from cp-7", cli.ExitUsage, `there is no other host "cp-7"`},
+		{"fault inject lose-garp --vip 10.5.0.51", cli.ExitUsage, `10.5.0.51 is not a VIP of this lab`},
+		{"fault undo freeze", cli.ExitFailed, `freeze is not injected`},
+		{"fault undo freeze owner", cli.ExitFailed, `freeze is not injected on a node that is or was the owner`},
+		{"fault inject delay owner --delay 2ms", cli.ExitOK, ``},
+		{"fault inject delay cp-1", cli.ExitFailed, `delay is injected on cp-1 already`},
+		{"fault inject foreign-host", cli.ExitOK, ``},
+		{"fault list", cli.ExitOK, `(?m)^delay +switch +cp-1 \(delay 2ms\) `},
+		{"fault list -o yaml", cli.ExitOK, `(?s)active:\n- args:\n    delay: 2ms\n.*- fault: foreign-host\n`},
+		{"status", cli.ExitOK, `(?s)Faults of the network: foreign-host\n.*delay \(delay 2ms\)\n`},
+		{"fault undo delay owner", cli.ExitOK, ``},
+		{"fault undo --all", cli.ExitOK, ``},
+		{"status", cli.ExitOK, `(?m)^cp-1 .* -$`},
+		{"events -o yaml", cli.ExitOK, `(?s)---\n.*kind: fault-injected\n`},
+	} {
+		args := strings.Fields("lab " + row.args + " --name " + name)
+		out, err := run(args...)
+		if err != nil {
+			out += err.Error()
+		}
+		if got := cli.CodeOf(err); got != row.code || !regexp.MustCompile(row.want).MatchString(out) {
+			t.Errorf("vipctl lab %s exits %d with\n%s\nwant %d and %q", row.args, got, out, row.code, row.want)
+		}
+		if err != nil && cli.HintOf(err) == "" {
+			t.Errorf("vipctl lab %s = %v without a hint", row.args, err)
+		}
+	}
+}
