@@ -152,8 +152,28 @@ func checks() map[string]func(string) error {
 		flagJitter:    checkDelay,
 		flagPercent:   checkPercent,
 		flagVIP:       func(v string) error { _, err := netip.ParseAddr(v); return err },
-		flagAnnounce:  func(v string) error { _, err := strconv.ParseBool(v); return err },
+		flagAnnounce:  checkSwitch,
+		"hold":        checkSwitch,
+		"once":        checkSwitch,
+		"pause":       checkDelay,
+		"every":       checkDelay,
+		"after":       checkStage,
+		"offset":      func(v string) error { _, err := time.ParseDuration(v); return err },
 	}
+}
+
+// IsSwitch says that a flag of a fault is on or off, and on where it has no value.
+func IsSwitch(name string) bool {
+	return slices.Contains([]string{flagAnnounce, "hold", "once"}, name)
+}
+
+func checkSwitch(v string) error { _, err := strconv.ParseBool(v); return err }
+
+func checkStage(v string) error {
+	if v != "accept" && v != "handshake" {
+		return errors.New("stages are accept and handshake")
+	}
+	return nil
 }
 
 func checkHosts(v string) error {

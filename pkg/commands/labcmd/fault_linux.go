@@ -75,6 +75,9 @@ func addFaultFlags(flags *pflag.FlagSet) []string {
 	names := slices.Sorted(maps.Keys(meanings))
 	for _, name := range names {
 		flags.String(name, "", strings.Join(meanings[name], "; "))
+		if lab.IsSwitch(name) {
+			flags.Lookup(name).NoOptDefVal = "true"
+		}
 	}
 	return names
 }
