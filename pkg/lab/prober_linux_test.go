@@ -119,22 +119,25 @@ func probe(t *testing.T, l *Lab, addr string, every time.Duration) (stop func() 
 	}
 }
 
-// gap is the longest time, among what was sent since from, in which no try
-// succeeded: from the sending of the last that did to the sending of the next
-// that did. So it is at most the outage and an interval, and at least it less
-// two.
+// gap is the longest time since from without an answer. It is an outage that
+// was seen an interval of the prober's and the time of an answer too long at
+// most: a try may wait for its answer for some time, so that the time of its
+// sending would tell less.
 func gap(samples []sample, from time.Duration) (time.Duration, error) {
-	var last, longest time.Duration
+	var answers []time.Duration
 	for _, s := range samples {
-		if !s.ok {
-			continue
+		if s.ok {
+			answers = append(answers, s.done)
 		}
-		if last != 0 && s.sent >= from {
-			longest = max(longest, s.sent-last)
-		}
-		last = s.sent
 	}
-	if last < from || longest == 0 {
+	slices.Sort(answers)
+	var longest time.Duration
+	for i, at := range answers {
+		if i > 0 && at >= from {
+			longest = max(longest, at-answers[i-1])
+		}
+	}
+	if longest == 0 {
 		return 0, errors.New("the prober did not see the service come back")
 	}
 	return longest, nil
@@ -144,7 +147,7 @@ func TestGap(t *testing.T) {
 	row := func(times ...int) (list []sample) { // negative is a failure
 		for _, ms := range times {
 			at := time.Duration(max(ms, -ms)) * time.Millisecond
-			list = append(list, sample{sent: at, done: at + 1, ok: ms > 0})
+			list = append(list, sample{sent: at - 1, done: at, ok: ms > 0})
 		}
 		return list
 	}
@@ -159,7 +162,7 @@ func TestGap(t *testing.T) {
 		{"what was before does not count", row(1, -2, -3, 9, 10, 15, -20, 25), 10},
 		{"it never comes back", row(5, 10, -15, -20), 0},
 	} {
-		got, err := gap(tt.samples, 10*time.Millisecond+1)
+		got, err := gap(tt.samples, 11*time.Millisecond)
 		if got.Milliseconds() != int64(tt.want) || (err != nil) != (tt.want == 0) {
 			t.Errorf("gap(%s) = %v, %v; want %d ms", tt.name, got, err, tt.want)
 		}
