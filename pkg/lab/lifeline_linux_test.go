@@ -27,12 +27,16 @@ func TestDownClosesTheLifeline(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if slices.Equal(pipes(), before) {
+		// Pipes of other tests may be on their way out.
+		more := slices.DeleteFunc(pipes(), func(p string) bool { return slices.Contains(before, p) })
+		if len(more) == 0 {
 			t.Error("a lab that runs has no lifeline")
 		}
 		if err := l.Down(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the lifeline is closed", func() bool { return slices.Equal(pipes(), before) })
+		eventually(t, "the lifeline is closed", func() bool {
+			return !slices.ContainsFunc(pipes(), func(p string) bool { return slices.Contains(more, p) })
+		})
 	}
 }
