@@ -43,8 +43,9 @@ func TestMain(m *testing.M) {
 // started.
 type cluster struct {
 	apiserver.Config
-	member etcd.Config
-	stop   func()
+	secrets *pki.Cluster
+	member  etcd.Config
+	stop    func()
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -68,7 +69,7 @@ func newCluster(t *testing.T) *cluster {
 		ClientPort: freePort(t), PeerPort: freePort(t),
 	}
 	member.Peers = []etcd.Peer{{Name: "cp-1", Addr: loopback, Port: member.PeerPort}}
-	c := &cluster{member: member, Config: apiserver.Config{
+	c := &cluster{secrets: secrets, member: member, Config: apiserver.Config{
 		Node: "cp-1", Addr: loopback, VIPs: []netip.Addr{loopback}, Files: files, Etcd: etcdFiles,
 		KubernetesVersion: "v1.36.3", Listen: netip.AddrPortFrom(loopback, freePort(t)).String(),
 		EtcdEndpoint: fmt.Sprintf("https://localhost:%d", member.ClientPort),
@@ -189,11 +190,15 @@ func TestServerAnswersAsKubeAPIServer(t *testing.T) {
 		}{
 			{"/readyz", "ok", 200},
 			{"/livez", "ok", 200},
-			{"/readyz?verbose", "[+]etcd ok\nreadyz check passed\n", 200},
-			{"/livez?verbose", "livez check passed\n", 200},
-			{"/version", `"gitVersion": "v1.36.3"`, 200},
-			{"/version", `"minor": "36"`, 200},
-			{"/api/v1/nodes", `"reason": "NotFound"`, 404},
+			{"/readyz?verbose", "[+]shutdown ok\nreadyz check passed\n", 200},
+			{"/livez?verbose", "[+]etcd ok\nlivez check passed\n", 200},
+			{"/readyz/etcd", "ok", 200},
+			{"/readyz/none", `"reason":"NotFound"`, 404},
+			{"/version", `"gitVersion":"v1.36.3"`, 200},
+			{"/version", `"minor":"36"`, 200},
+			{"/api/v1/nodes", `"kind":"NodeList"`, 200},
+			{"/api/v1/nodes/cp-9", `"reason":"NotFound"`, 404},
+			{"/api/v1/secrets", `"reason":"NotFound"`, 404},
 		} {
 			response, body := c.get(t, known, test.path)
 			if response.StatusCode != test.code || !strings.Contains(body, test.want) {

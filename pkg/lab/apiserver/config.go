@@ -4,6 +4,12 @@
 // :6443 with the node's own certificate, whose health is that of the node's
 // own etcd. Clients are known by certificates of the Kubernetes authority;
 // anybody else gets 401, as on Talos, which turns anonymous access off.
+//
+// It serves nodes, namespaces, services, pods, endpoints, events, config maps,
+// leases and endpoint slices as kubectl and client-go use them, in JSON and as
+// tables, with optimistic concurrency and watches by etcd's revisions. It has
+// no admission, no defaults, no validation but of names, no server-side apply,
+// and finalizers hold nothing up: what is deleted is gone.
 package apiserver
 
 import (
@@ -33,6 +39,9 @@ type Config struct {
 	// etcd.LocalEndpoint.
 	Listen       string `json:"listen,omitempty"`
 	EtcdEndpoint string `json:"etcdEndpoint,omitempty"`
+	// UnreadyFile, while a file of that name exists, makes /readyz fail, and
+	// nothing else: the server is there and answers.
+	UnreadyFile string `json:"unreadyFile,omitempty"`
 }
 
 // Command writes cfg to configPath and returns the command, not yet started,
@@ -47,6 +56,9 @@ func (c Config) listen() string {
 	}
 	return c.Listen
 }
+
+// advertised is the address that discovery names.
+func (c Config) advertised() string { return netip.AddrPortFrom(c.Addr, Port).String() }
 
 func (c Config) etcdEndpoint() string {
 	if c.EtcdEndpoint == "" {

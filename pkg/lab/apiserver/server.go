@@ -21,8 +21,8 @@ import (
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
-// stopTimeout is what running requests may take after SIGTERM. None of ours
-// takes longer than a health check.
+// stopTimeout is what running requests may take after SIGTERM. Watches end at
+// once.
 const stopTimeout = 500 * time.Millisecond
 
 // Main is the child process of Command. It returns the exit code: 0 after a
@@ -71,11 +71,13 @@ func Serve(ctx context.Context, cfg Config, events truth.Recorder) error {
 	witness := newWitness(cfg.VIPs, events)
 	go witness.watch(ctx)
 
-	etcdHealth := newHealth(client)
-	go func() { _ = etcdHealth.check(ctx) }() // connects before the first request
+	a := newAPI(client, ctx.Done())
+	go a.bootstrap(ctx)
+	go a.compact(ctx)
+	checks := &checks{etcd: newHealth(client), unreadyFile: cfg.UnreadyFile, ending: ctx.Done()}
 
 	server := &http.Server{
-		Handler:           newHandler(cfg.KubernetesVersion, authorities, etcdHealth),
+		Handler:           newHandler(cfg, authorities, a, checks),
 		ReadHeaderTimeout: 10 * time.Second,
 		// The names and addresses of those who hang up in a handshake (every
 		// TCP probe does) are no news.

@@ -51,6 +51,33 @@ func (c *Cluster) APIServerFiles(dir, hostname string, ips []netip.Addr) (APISer
 	return files, d.err
 }
 
+// KubeletFiles names the PEM files of a node's kubelet.
+type KubeletFiles struct {
+	CA   string `json:"ca"` // of the API server
+	Cert string `json:"cert"`
+	Key  string `json:"key"`
+}
+
+// KubeletFiles issues the certificate by which a node's kubelet is known to
+// API servers, system:node:HOSTNAME in the group system:nodes, and writes it to
+// dir, which it makes if need be.
+func (c *Cluster) KubeletFiles(dir, hostname string) (KubeletFiles, error) {
+	authority := c.bundle.Certs.K8s
+	pair, err := issue(authority, leaf{
+		commonName: "system:node:" + hostname, organizations: []string{"system:nodes"}, usage: clientAuth, ttl: year,
+	})
+	if err != nil {
+		return KubeletFiles{}, err
+	}
+	d := directory{path: dir}
+	files := KubeletFiles{CA: d.write("ca.crt", authority.Crt)}
+	files.Cert, files.Key = d.writePair("kubelet", pair)
+	return files, d.err
+}
+
+// ClientTLS reads the files.
+func (f KubeletFiles) ClientTLS() (*tls.Config, error) { return clientTLS(f.CA, f.Cert, f.Key) }
+
 // ServerTLS reads the serving certificate, and the pool of authorities that
 // may vouch for clients.
 func (f APIServerFiles) ServerTLS() (tls.Certificate, *x509.CertPool, error) {

@@ -1,0 +1,381 @@
+//go:build linux
+
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+const (
+	// requestTime is how long a request other than a watch may take
+	// (Kubernetes v1.36: requestTimeoutUpperBound of mutating requests, 34 s).
+	requestTime = 34 * time.Second
+	// maxBody is the largest object (Kubernetes v1.36: MaxRequestBodyBytes).
+	maxBody = 3 << 20
+)
+
+// api serves the resources.
+type api struct {
+	catalog *catalog
+	store   *store
+	ending  <-chan struct{} // closed once the server is told to end, which ends watches
+}
+
+func newAPI(client *clientv3.Client, ending <-chan struct{}) *api {
+	c := newCatalog()
+	return &api{catalog: c, store: &store{client: client, catalog: c}, ending: ending}
+}
+
+// ServeHTTP answers a request of an authenticated client.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q, err := a.catalog.parseQuery(r)
+	switch {
+	case err != nil:
+	case q == nil:
+		err = noSuchPath()
+	default:
+		if err = authorize(userOf(r.Context()), q); err == nil {
+			err = a.answer(w, r, q)
+		}
+	}
+	if err != nil {
+		writeError(w, err)
+	}
+}
+
+func (a *api) answer(w http.ResponseWriter, r *http.Request, q *query) error {
+	if q.verb == "watch" {
+		return a.watch(w, q)
+	}
+	ctx, cancel := context.WithTimeout(q.ctx, requestTime)
+	defer cancel()
+	q.ctx = ctx
+	switch q.verb {
+	case "get":
+		o, err := a.store.get(ctx, q.resource, q.namespace, q.name)
+		return respond(w, q, http.StatusOK, o, err)
+	case "list":
+		return a.list(w, q)
+	case "create":
+		if q.name != "" {
+			break
+		}
+		o, err := a.create(r, q)
+		return respond(w, q, http.StatusCreated, o, err)
+	case "update", "patch":
+		if q.name == "" {
+			break
+		}
+		o, err := a.change(r, q)
+		return respond(w, q, http.StatusOK, o, err)
+	case "delete":
+		return a.delete(w, r, q)
+	}
+	return apierrors.NewMethodNotSupported(q.resource.groupResource(), q.verb)
+}
+
+func respond(w http.ResponseWriter, q *query, code int, o object, err error) error {
+	if err == nil {
+		q.writeOne(w, code, o)
+	}
+	return err
+}
+
+func (a *api) list(w http.ResponseWriter, q *query) error {
+	p, err := q.page()
+	if err != nil {
+		return err
+	}
+	all, revision, next, err := a.store.list(q.ctx, q.resource, q.within(), p)
+	if err != nil {
+		return err
+	}
+	meta := metav1.ListMeta{ResourceVersion: strconv.FormatInt(revision, 10)}
+	if next != "" {
+		meta.Continue = token{Revision: revision, Start: next}.String()
+	}
+	q.writeList(w, q.matching(all), meta)
+	return nil
+}
+
+// page reads which part of a list is asked for.
+func (q *query) page() (p page, err error) {
+	if s := q.values.Get("limit"); s != "" {
+		if p.limit, err = strconv.ParseInt(s, 10, 64); err != nil {
+			return p, apierrors.NewBadRequest("limit: " + err.Error())
+		}
+	}
+	if s := q.values.Get("continue"); s != "" {
+		t, err := parseToken(s)
+		if err == nil && !strings.HasPrefix(t.Start, q.resource.below(q.within())) {
+			err = apierrors.NewBadRequest("continue key is not valid: it belongs to another list")
+		}
+		p.revision, p.start = t.Revision, t.Start
+		return p, err
+	}
+	if q.values.Get("resourceVersionMatch") == string(metav1.ResourceVersionMatchExact) {
+		p.revision, err = q.version()
+	}
+	return p, err
+}
+
+func (a *api) create(r *http.Request, q *query) (object, error) {
+	o, err := a.read(r, q)
+	if err != nil {
+		return nil, err
+	}
+	if o.GetName() == "" && o.GetGenerateName() != "" {
+		o.SetName(o.GetGenerateName() + rand.String(5))
+	}
+	if err := checkName(q.resource, o.GetName()); err != nil {
+		return nil, err
+	}
+	if o.GetResourceVersion() != "" {
+		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
+	}
+	if q.resource.namespaced {
+		if _, err := a.store.get(q.ctx, a.catalog.find(core("").GroupVersion(), "namespaces"), "", q.namespace); err != nil {
+			return nil, err
+		}
+	}
+	if q.resource.complete != nil {
+		q.resource.complete(o)
+	}
+	return a.store.create(q.ctx, q.resource, o, q.dry)
+}
+
+func checkName(r *resource, name string) error {
+	path := field.NewPath("metadata", "name")
+	var errs field.ErrorList
+	if name == "" {
+		errs = append(errs, field.Required(path, "name or generateName is required"))
+	}
+	for _, msg := range validation.IsDNS1123Subdomain(name) {
+		if name != "" {
+			errs = append(errs, field.Invalid(path, name, msg))
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return apierrors.NewInvalid(r.GroupVersionKind.GroupKind(), name, errs)
+}
+
+// read decodes the request's body, as strictly as the client asks for.
+func (a *api) read(r *http.Request, q *query) (object, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	return a.parse(q, r.Header.Get("Content-Type"), body)
+}
+
+// decoder reads what a client sends.
+func (a *api) decoder(media string, strict bool) (runtime.Decoder, error) {
+	switch {
+	case media == runtime.ContentTypeProtobuf:
+		return a.catalog.protobuf, nil
+	case media != "" && !strings.HasPrefix(media, runtime.ContentTypeJSON):
+		return nil, unsupportedMedia(media, runtime.ContentTypeJSON, runtime.ContentTypeProtobuf)
+	case strict:
+		return a.catalog.strict, nil
+	}
+	return a.catalog.lax, nil
+}
+
+func (a *api) parse(q *query, media string, body []byte) (object, error) {
+	serializer, err := a.decoder(media, q.values.Get("fieldValidation") == metav1.FieldValidationStrict)
+	if err != nil {
+		return nil, err
+	}
+	decoded, kind, err := serializer.Decode(body, &q.resource.GroupVersionKind, q.resource.fresh())
+	if err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v",
+			q.resource.Kind, q.resource.Version, q.resource.Kind, err))
+	}
+	if *kind != q.resource.GroupVersionKind {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("the object provided is a %s, not a %s", kind, q.resource.GroupVersionKind))
+	}
+	o := decoded.(object) // everything in the scheme is one
+	if ns := o.GetNamespace(); q.resource.namespaced && ns != "" && ns != q.namespace {
+		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
+	o.SetNamespace(q.namespace)
+	o.SetManagedFields(nil)
+	return o, nil
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if len(body) > maxBody {
+		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
+	}
+	return body, nil
+}
+
+// change updates or patches an object, or its status only.
+func (a *api) change(r *http.Request, q *query) (object, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	media := r.Header.Get("Content-Type")
+	return a.store.update(q.ctx, q.resource, q.namespace, q.name, q.dry, func(old object) (object, error) {
+		data, form := body, media
+		if q.verb == "patch" {
+			form = runtime.ContentTypeJSON
+			if data, err = patched(q.resource, old, media, body); err != nil {
+				return nil, err
+			}
+		}
+		o, err := a.parse(q, form, data)
+		if err != nil {
+			return nil, err
+		}
+		if o.GetName() != q.name {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", o.GetName(), q.name))
+		}
+		if uid := o.GetUID(); uid != "" && uid != old.GetUID() {
+			return nil, errChanged(q.resource, q.name)
+		}
+		return q.merge(old, o), nil
+	})
+}
+
+// merge keeps of the old object what the request may not change: the status,
+// or everything else.
+func (q *query) merge(old, o object) object {
+	switch {
+	case q.resource.setStatus == nil:
+		return o
+	case q.subresource == "status":
+		version := o.GetResourceVersion()
+		q.resource.setStatus(old, o)
+		old.SetResourceVersion(version)
+		return old
+	default:
+		q.resource.setStatus(o, old)
+		return o
+	}
+}
+
+// lasting are the namespaces that cannot be deleted.
+func lasting() []string { return []string{"default", "kube-system", "kube-public"} }
+
+// deleteOptions reads how an object is to be deleted.
+func (a *api) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
+	options := &metav1.DeleteOptions{}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > 0 {
+		decoder, err := a.decoder(r.Header.Get("Content-Type"), false)
+		if err != nil {
+			return nil, err
+		}
+		if _, _, err := decoder.Decode(body, new(metav1.SchemeGroupVersion.WithKind("DeleteOptions")), options); err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+	}
+	if options.Preconditions == nil {
+		options.Preconditions = &metav1.Preconditions{}
+	}
+	return options, nil
+}
+
+func (a *api) delete(w http.ResponseWriter, r *http.Request, q *query) error {
+	options, err := a.deleteOptions(r)
+	if err != nil {
+		return err
+	}
+	q.dry = q.dry || slices.Contains(options.DryRun, metav1.DryRunAll)
+	if q.resource.Kind == "Namespace" {
+		if err := a.emptyNamespace(q); err != nil {
+			return err
+		}
+	}
+	o, err := a.store.remove(q.ctx, q.resource, q.namespace, q.name, q.dry, *options.Preconditions)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, &metav1.Status{
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess,
+		Details: &metav1.StatusDetails{Name: o.GetName(), Group: q.resource.Group, Kind: q.resource.plural, UID: o.GetUID()},
+	})
+	return nil
+}
+
+// emptyNamespace deletes what is in a namespace that is to be deleted.
+func (a *api) emptyNamespace(q *query) error {
+	switch {
+	case slices.Contains(lasting(), q.name):
+		return apierrors.NewForbidden(q.resource.groupResource(), q.name, errors.New("this namespace may not be deleted"))
+	case q.dry:
+		return nil
+	}
+	return a.store.empty(q.ctx, q.name)
+}
+
+// ---- errors ----
+
+func noSuchPath() error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
+		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
+	}}
+}
+
+func unsupportedMedia(got string, accepted ...string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusUnsupportedMediaType, Reason: metav1.StatusReasonUnsupportedMediaType,
+		Message: fmt.Sprintf("the body of the request was in an unknown format - accepted media types include: %s (got %q)",
+			strings.Join(accepted, ", "), got),
+	}}
+}
+
+// explain makes an API error of any error.
+func explain(err error) *apierrors.StatusError {
+	if status, ok := errors.AsType[*apierrors.StatusError](err); ok {
+		return status
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return apierrors.NewTimeoutError("request did not complete within requested timeout - context deadline exceeded", 0)
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return apierrors.NewResourceExpired("The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.")
+	}
+	return apierrors.NewInternalError(err)
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	status := statusOf(explain(err))
+	writeJSON(w, int(status.Code), status)
+}
+
+// statusOf is an error as clients get it.
+func statusOf(err *apierrors.StatusError) *metav1.Status {
+	status := err.Status()
+	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+	return &status
+}

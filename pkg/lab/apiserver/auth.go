@@ -1,0 +1,110 @@
+//go:build linux
+
+package apiserver
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// Groups and names that carry rights in Kubernetes.
+const (
+	masters    = "system:masters"
+	nodesGroup = "system:nodes"
+	nodePrefix = "system:node:"
+	leaseSpace = "kube-node-lease"
+)
+
+// user is who a client certificate says its holder is.
+type user struct {
+	name   string
+	groups []string
+}
+
+type userKey struct{}
+
+// userOf returns who sent the request of that context.
+func userOf(ctx context.Context) user {
+	u, _ := ctx.Value(userKey{}).(user)
+	return u
+}
+
+// authenticated lets those pass who carry a client certificate of the
+// authorities, and answers 401 to the rest.
+func authenticated(authorities *x509.CertPool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !knows(authorities, r) {
+			writeError(w, apierrors.NewUnauthorized("Unauthorized"))
+			return
+		}
+		subject := r.TLS.PeerCertificates[0].Subject
+		u := user{name: subject.CommonName, groups: subject.Organization}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, u)))
+	})
+}
+
+func knows(authorities *x509.CertPool, r *http.Request) bool {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return false
+	}
+	intermediates := x509.NewCertPool()
+	for _, cert := range r.TLS.PeerCertificates[1:] {
+		intermediates.AddCert(cert)
+	}
+	_, err := r.TLS.PeerCertificates[0].Verify(x509.VerifyOptions{
+		Roots:         authorities,
+		Intermediates: intermediates,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	return err == nil
+}
+
+// authorize says whether the user may do that: system:masters everything, a
+// node what its kubelet needs, anybody else nothing.
+func authorize(u user, q *query) error {
+	if slices.Contains(u.groups, masters) {
+		return nil
+	}
+	if node, ok := strings.CutPrefix(u.name, nodePrefix); ok && slices.Contains(u.groups, nodesGroup) && nodeMay(node, q) {
+		return nil
+	}
+	scope := "at the cluster scope"
+	if q.namespace != "" {
+		scope = fmt.Sprintf("in the namespace %q", q.namespace)
+	}
+	what := q.resource.plural
+	if q.subresource != "" {
+		what += "/" + q.subresource
+	}
+	return apierrors.NewForbidden(q.resource.groupResource(), q.name, fmt.Errorf("User %q cannot %s resource %q in API group %q %s", //nolint:staticcheck // Kubernetes' own words
+		u.name, q.verb, what, q.resource.Group, scope))
+}
+
+// nodeMay is what the node authorizer and NodeRestriction leave to a kubelet
+// of the resources served here (Kubernetes v1.36
+// plugin/pkg/auth/authorizer/rbac/bootstrappolicy, NodeRules).
+func nodeMay(node string, q *query) bool {
+	reads := q.verb == "get" || q.verb == "list" || q.verb == "watch"
+	writes := q.verb == "update" || q.verb == "patch"
+	switch q.resource.plural {
+	case "nodes":
+		return reads || q.verb == "create" || writes && q.name == node
+	case "leases":
+		return q.namespace == leaseSpace && (q.verb == "create" || q.name == node && (q.verb == "get" || writes || q.verb == "delete"))
+	case "pods":
+		// A mirror pod is called after its node.
+		own := strings.HasSuffix(q.name, "-"+node)
+		return reads || q.verb == "create" || own && (q.verb == "delete" || writes && q.subresource == "status")
+	case "services":
+		return reads
+	case "events":
+		return q.verb == "create" || writes
+	}
+	return false
+}
