@@ -116,6 +116,7 @@ func Faults() []Fault {
 		{Name: "learner", Scope: ScopeNode, Lasting: true, What: "leave a learner among the etcd members that nobody runs"},
 		{Name: "member-removed", Scope: ScopeNode, Lasting: true, What: "remove the node's etcd member from the cluster; undo lets it join with an empty disk"},
 		{Name: "apiserver-hang", Scope: ScopeNode, What: "let the kube-apiserver take connections and never answer"},
+		{Name: "apiserver-unready", Scope: ScopeNode, Lasting: true, What: "let the kube-apiserver answer /readyz with 500, and everything else as ever"},
 		{Name: "apiserver-absent", Scope: ScopeNode, What: "take the kube-apiserver's static pod away"},
 		{Name: "kubelet-stop", Scope: ScopeNode, What: "let the kubelet crash and stay down"},
 		{Name: "split-brain", Scope: ScopeNode, What: "let the node carry and announce the VIP as if it owned it", Flags: vip},

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,6 +65,9 @@ type Spec struct {
 	ConfigStyle string `json:"configStyle,omitempty"`
 	// TalosTiming keeps Talos's delays; without it etcd's health is checked at once.
 	TalosTiming bool `json:"talosTiming,omitempty"`
+	// KubeAPIServer is the absolute path of a kube-apiserver v1.36 that the nodes
+	// run; without it they run a stand-in.
+	KubeAPIServer string `json:"kubeAPIServer,omitempty"`
 	// Seed changes the nodes' hardware addresses.
 	Seed uint32 `json:"seed,omitempty"`
 }
@@ -150,6 +154,9 @@ func (s Spec) Validate() error {
 		wrong("config-style", "%q is neither %s nor %s", s.ConfigStyle, node.StyleLegacy, node.StyleDocuments)
 	case s.ConfigStyle == node.StyleDocuments && !release.HasDocuments():
 		wrong("config-style", "Talos %s has no documents for VIPs; v1.12 and later do", s.TalosVersion)
+	}
+	if s.KubeAPIServer != "" && !filepath.IsAbs(s.KubeAPIServer) {
+		wrong("kube-apiserver", "%q is not an absolute path", s.KubeAPIServer)
 	}
 	if s.checkShape(wrong); len(errs) == 0 { // what follows counts on the shape
 		s.checkVIPs(wrong)

@@ -206,7 +206,7 @@ func (s *supervisor) buildNode(p place, events *os.File, password string) error 
 		VIPs: s.spec.vipsOf(p), AllVIPs: s.spec.VIPs, ConfigStyle: s.spec.configStyle(),
 		LeaseTTL: s.spec.LeaseTTL, TalosTiming: s.spec.TalosTiming,
 		TalosVersion: s.spec.TalosVersion, KubernetesVersion: KubernetesVersion,
-		Dir: dir + "/disk", Secrets: s.files.secrets(),
+		Dir: dir + "/disk", Secrets: s.files.secrets(), KubeAPIServer: s.spec.KubeAPIServer,
 	}
 	for _, l := range p.Links {
 		cfg.Links = append(cfg.Links, l.Link)

@@ -54,6 +54,9 @@ func newCharter(spec Spec) (string, error) {
 	if exe, err := os.Executable(); err == nil {
 		ch.Keep = append(ch.Keep, exe)
 	}
+	if spec.KubeAPIServer != "" {
+		ch.Keep = append(ch.Keep, spec.KubeAPIServer)
+	}
 	data, err := json.Marshal(ch)
 	return string(data), err
 }

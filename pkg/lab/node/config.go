@@ -49,6 +49,8 @@ type Config struct {
 	// is: "legacy" (machine.network), or "documents", which Talos has from v1.12
 	// on. Empty means documents where the version has them.
 	ConfigStyle string `json:"configStyle,omitempty"`
+	// KubeAPIServer is the path of a real kube-apiserver; "" is the stand-in.
+	KubeAPIServer string `json:"kubeAPIServer,omitempty"`
 	// Dir is the node's disk: it survives a power cut.
 	Dir string `json:"dir"`
 	// Secrets is the file with the cluster's secrets bundle.

@@ -27,8 +27,10 @@ func (k *kubelet) hold(on bool) {
 		return
 	}
 	k.running = false
+	k.unregister()
 	k.crashed()
 	k.forgetPod()
+	k.dropOthers()
 	k.setPod("kubelet is not running")
 }
 

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
@@ -43,6 +45,7 @@ func (f *faults) table() map[string]nodeFault {
 		"apiserver-absent":   toggle(f.m.kubelet.withdraw),
 		"apiserver-hang":     {f.hangAPIServer, f.endOf("apiserver-hang")},
 		"apiserver-kill":     {f.killAPIServer, f.reviveAPIServer},
+		"apiserver-unready":  either(f.unready),
 		"duplicate-hostname": {f.rename, f.nameBack},
 		"etcd-kill":          {f.killEtcd, f.reviveEtcd},
 		"etcd-nospace":       {f.raiseNoSpace, f.disarmNoSpace},
@@ -186,4 +189,22 @@ func forNow(err error) bool {
 		rpctypes.ErrUnhealthy, rpctypes.ErrMemberNotEnoughStarted, rpctypes.ErrMemberLearnerNotReady,
 		rpctypes.ErrNoLeader, rpctypes.ErrLeaderChanged, rpctypes.ErrTimeoutDueToLeaderFail,
 	}, func(known error) bool { return errors.Is(err, known) })
+}
+
+// unreadyFile is the file on the machine's disk that keeps its apiserver from
+// being ready. The fault outlives a reboot, as its file does.
+func (m *machine) unreadyFile() string { return m.path("apiserver-unready") }
+
+// unready keeps the apiserver from being ready, or lets it be.
+func (f *faults) unready(on bool, _ faultArgs) error {
+	switch {
+	case f.m.cfg.KubeAPIServer != "":
+		return errors.New("a real kube-apiserver cannot be made unready from outside")
+	case on:
+		return os.WriteFile(f.m.unreadyFile(), nil, 0o600)
+	}
+	if err := os.Remove(f.m.unreadyFile()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

@@ -38,6 +38,8 @@ type kubelet struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 
+	unregister context.CancelFunc // ends what the kubelet tells Kubernetes
+
 	pod      sync.Mutex // guards podReady
 	podReady string     // why the pod is not ready; "" if it is
 }
@@ -61,6 +63,9 @@ func (k *kubelet) start() {
 	}
 	k.m.services.set("kubelet", machineapi.ServiceStateEvent_RUNNING, "Started task kubelet", healthGood)
 	k.running = true
+	var ctx context.Context
+	ctx, k.unregister = context.WithCancel(context.Background())
+	go (&registration{m: k.m, pod: k.mirror}).run(ctx)
 	switch {
 	case k.m.cfg.Worker: // it has no static pods
 		k.m.publishNodeStatus()
@@ -98,6 +103,7 @@ func (k *kubelet) stop() {
 		return
 	}
 	k.running = false
+	k.unregister()
 	k.m.services.set("kubelet", machineapi.ServiceStateEvent_STOPPING, "Sending SIGTERM to task kubelet", healthUnknown)
 	if !k.m.cfg.Worker {
 		k.forgetPod()
@@ -165,5 +171,22 @@ func (k *kubelet) setPod(reason string) {
 		}
 		_, _ = fmt.Fprintln(k.m.journal.logs.Service("kubelet"), time.Now().UTC().Format(time.RFC3339Nano), reason)
 		k.m.status.assess()
+	}
+}
+
+// mirror says what the apiserver's pod is to Kubernetes.
+func (k *kubelet) mirror() mirrored {
+	k.mu.Lock()
+	absent := k.absent || k.m.cfg.Worker
+	k.mu.Unlock()
+	k.pod.Lock()
+	defer k.pod.Unlock()
+	switch {
+	case absent:
+		return mirrorAbsent
+	case k.podReady == "":
+		return mirrorReady
+	default:
+		return mirrorUnready
 	}
 }

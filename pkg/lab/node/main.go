@@ -121,6 +121,12 @@ func (m *machine) configuredParts(ctx context.Context, r *reaper, truthLog *os.F
 	m.etcdCluster = secrets.etcdCluster(m.cfg.Peers)
 	m.parts.listen = apiListener(secrets.server, secrets.proxy, client.get, mirror.has)
 	go (&discovery{m: m, tls: secrets.proxy}).run(ctx)
+	if !m.cfg.Worker {
+		go m.watchNodes(ctx)
+	}
+	if m.cfg.KubeAPIServer != "" {
+		m.apiserver.up = m.listenings(ctx)
+	}
 	go func() {
 		if err := (&kubePrism{m: m}).run(ctx); err != nil {
 			m.log.Printf("%v", err)
@@ -152,7 +158,11 @@ type secretFiles struct {
 	cluster       *pki.Cluster
 	etcd          pki.EtcdFiles
 	apiserver     pki.APIServerFiles
+	kubelet       pki.KubeletFiles
 	server, proxy *tls.Config
+	// serviceAccount is the file with the key that a real kube-apiserver signs
+	// tokens with.
+	serviceAccount string
 }
 
 // readSecrets issues the machine's certificates for this boot. The VIPs are
@@ -169,6 +179,9 @@ func (m *machine) readSecrets() (*secretFiles, error) {
 	if s.proxy, err = cluster.TalosProxyTLS(); err != nil {
 		return nil, fmt.Errorf("apid client certificate: %w", err)
 	}
+	if s.kubelet, err = cluster.KubeletFiles(m.path("pki", "kubelet"), m.cfg.Name); err != nil {
+		return nil, fmt.Errorf("kubelet certificate: %w", err)
+	}
 	if m.cfg.Worker {
 		if s.server, err = cluster.TalosServerTLS(m.cfg.Name, own); err != nil {
 			return nil, fmt.Errorf("apid certificate: %w", err)
@@ -180,6 +193,9 @@ func (m *machine) readSecrets() (*secretFiles, error) {
 	}
 	if s.apiserver, err = cluster.APIServerFiles(m.path("pki", "apiserver"), m.cfg.Name, all); err != nil {
 		return nil, fmt.Errorf("apiserver certificates: %w", err)
+	}
+	if s.serviceAccount, err = cluster.ServiceAccountFile(m.path("pki", "apiserver")); err != nil {
+		return nil, fmt.Errorf("service account key: %w", err)
 	}
 	if s.server, err = cluster.TalosServerTLS(m.cfg.Name, all); err != nil {
 		return nil, fmt.Errorf("apid certificate: %w", err)

@@ -49,11 +49,13 @@ func realParts(m *machine, r *reaper, truthLog *os.File, s *secretFiles, client 
 			return launch("etcd", cmd, err)
 		},
 		apiserver: func() (proc, error) {
-			cmd, err := apiserver.Command(m.apiserverConfig(s), m.path("apiserver.json"))
+			cmd, err := m.apiserverCommand(s)
 			return launch("kube-system/kube-apiserver-"+m.cfg.Name+":kube-apiserver", cmd, err)
 		},
 		etcdHealth:     client.health,
 		apiserverReady: readiness(m, s),
+		kubelet:        newKubeClient(kubePrismAddr, s.kubelet.ClientTLS),
+		controller:     newKubeClient(kubePrismAddr, s.apiserver.ClientTLS),
 		operator: func(ctx context.Context, vip int) error {
 			return operator.Run(ctx, m.operatorConfig(s, m.cfg.VIPs[vip]))
 		},
@@ -72,10 +74,19 @@ func (m *machine) etcdConfig(s *secretFiles) etcd.Config {
 	return cfg
 }
 
+// apiserverCommand is the node's apiserver: the stand-in, or a real one.
+func (m *machine) apiserverCommand(s *secretFiles) (*exec.Cmd, error) {
+	if m.cfg.KubeAPIServer != "" {
+		return m.kubeAPIServer(s)
+	}
+	return apiserver.Command(m.apiserverConfig(s), m.path("apiserver.json"))
+}
+
 func (m *machine) apiserverConfig(s *secretFiles) apiserver.Config {
 	return apiserver.Config{
 		Node: m.cfg.Name, Addr: m.cfg.Addr.Addr(), VIPs: m.cfg.AllVIPs,
 		Files: s.apiserver, Etcd: s.etcd, KubernetesVersion: m.cfg.KubernetesVersion,
+		UnreadyFile: m.unreadyFile(),
 	}
 }
 

@@ -78,6 +78,14 @@ func (c *Cluster) KubeletFiles(dir, hostname string) (KubeletFiles, error) {
 // ClientTLS reads the files.
 func (f KubeletFiles) ClientTLS() (*tls.Config, error) { return clientTLS(f.CA, f.Cert, f.Key) }
 
+// ServiceAccountFile writes the cluster's key for service account tokens to
+// dir, which it makes if need be, and returns the file's path.
+func (c *Cluster) ServiceAccountFile(dir string) (string, error) {
+	d := directory{path: dir}
+	path := d.write("service-account.key", c.bundle.Certs.K8sServiceAccount.Key)
+	return path, d.err
+}
+
 // ServerTLS reads the serving certificate, and the pool of authorities that
 // may vouch for clients.
 func (f APIServerFiles) ServerTLS() (tls.Certificate, *x509.CertPool, error) {

@@ -1,0 +1,111 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vipctl/vipctl/pkg/lab/apiserver"
+)
+
+const podsPath = "/api/v1/namespaces/kube-system/pods"
+
+// mirrored is what Kubernetes is told of the apiserver's static pod.
+type mirrored int
+
+const (
+	mirrorUnknown mirrored = iota // nothing yet
+	mirrorAbsent
+	mirrorUnready
+	mirrorReady
+)
+
+// mirror shows the apiserver's static pod in the API, if what it shows there
+// is not what is true.
+func (r *registration) mirror(ctx context.Context) error {
+	is := r.pod()
+	if r.mirrored == is {
+		return nil
+	}
+	pod := r.staticPod()
+	path := podsPath + "/" + pod.Name
+	if is == mirrorAbsent {
+		err := r.m.parts.kubelet.delete(ctx, path)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+		r.mirrored = is
+		return nil
+	}
+	var have corev1.Pod
+	err := r.m.parts.kubelet.get(ctx, path, &have)
+	if err == nil && have.Annotations[corev1.MirrorPodAnnotationKey] != pod.Annotations[corev1.MirrorPodAnnotationKey] {
+		// The static pod of a boot before.
+		if err = r.m.parts.kubelet.delete(ctx, path); err == nil {
+			err = apierrors.NewNotFound(corev1.Resource("pods"), pod.Name)
+		}
+	}
+	if apierrors.IsNotFound(err) {
+		if err = r.m.parts.kubelet.create(ctx, podsPath, &pod); err == nil {
+			err = r.m.parts.kubelet.get(ctx, path, &have)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	have.Status = mirrorStatus(r.m.cfg.Addr.Addr(), metav1.Now(), is == mirrorReady)
+	if err := r.m.parts.kubelet.update(ctx, path+"/status", &have); err != nil {
+		return err
+	}
+	r.mirrored = is
+	return nil
+}
+
+// staticPod is the apiserver's mirror pod. Its annotations tell a boot from another.
+func (r *registration) staticPod() corev1.Pod {
+	return corev1.Pod{
+		TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "kube-apiserver-" + r.m.cfg.Name, Namespace: metav1.NamespaceSystem,
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: r.m.cfg.Name, UID: r.uid, Controller: new(true)}},
+			Labels:          map[string]string{"k8s-app": "kube-apiserver", "component": "kube-apiserver", "tier": "control-plane"},
+			Annotations: map[string]string{
+				corev1.MirrorPodAnnotationKey: r.m.boot.ID,
+				"kubernetes.io/config.hash":   r.m.boot.ID,
+				"kubernetes.io/config.source": "http",
+				"talos.dev/config-version":    "1",
+			},
+		},
+		Spec: corev1.PodSpec{
+			NodeName: r.m.cfg.Name, HostNetwork: true, PriorityClassName: "system-cluster-critical",
+			Containers: []corev1.Container{{
+				Name: "kube-apiserver", Image: "registry.k8s.io/kube-apiserver:" + r.m.cfg.KubernetesVersion,
+				Ports: []corev1.ContainerPort{{ContainerPort: apiserver.Port, HostPort: apiserver.Port, Protocol: corev1.ProtocolTCP}},
+			}},
+		},
+	}
+}
+
+func mirrorStatus(addr netip.Addr, now metav1.Time, ready bool) corev1.PodStatus {
+	condition := map[bool]corev1.ConditionStatus{true: corev1.ConditionTrue, false: corev1.ConditionFalse}[ready]
+	status := corev1.PodStatus{
+		Phase: corev1.PodRunning, HostIP: addr.String(), PodIP: addr.String(), StartTime: &now,
+		PodIPs: []corev1.PodIP{{IP: addr.String()}}, HostIPs: []corev1.HostIP{{IP: addr.String()}},
+		ContainerStatuses: []corev1.ContainerStatus{{
+			Name: "kube-apiserver", Ready: ready, Started: new(true),
+			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}},
+		}},
+	}
+	for kind, state := range map[corev1.PodConditionType]corev1.ConditionStatus{
+		corev1.PodScheduled: corev1.ConditionTrue, corev1.PodInitialized: corev1.ConditionTrue,
+		corev1.ContainersReady: condition, corev1.PodReady: condition,
+	} {
+		status.Conditions = append(status.Conditions, corev1.PodCondition{Type: kind, Status: state, LastTransitionTime: now})
+	}
+	return status
+}
