@@ -3,6 +3,8 @@ package labcmd
 import (
 	"errors"
 	"net/netip"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -38,6 +40,7 @@ func addSpecFlags(cmd *cobra.Command) *specFlags {
 	_ = cmd.RegisterFlagCompletionFunc("config-style", // fails only for a flag that there isn't
 		cobra.FixedCompletions([]string{node.StyleLegacy, node.StyleDocuments}, cobra.ShellCompDirectiveNoFileComp))
 	fl.BoolVar(&f.spec.TalosTiming, "talos-timing", false, "check etcd's health first after 5 s, as Talos does, not at once")
+	fl.StringVar(&f.spec.KubeAPIServer, "kube-apiserver", "", "run this kube-apiserver, v1.36, on the nodes (default: a stand-in)")
 	fl.Uint32Var(&f.spec.Seed, "seed", 0, "changes the nodes' hardware addresses")
 	fl.DurationVar(&f.timeout, "timeout", time.Minute, "how long the lab may take to come up")
 	return f
@@ -58,6 +61,13 @@ func (f *specFlags) read(name string) (lab.Spec, error) {
 	}
 	links, err := readLinks(f.links)
 	spec.VIPLinks, errs = links, append(errs, err)
+	if path := spec.KubeAPIServer; path != "" {
+		err := errors.New("kube-apiserver: not an executable file: " + path)
+		if found, lookErr := exec.LookPath(path); lookErr == nil {
+			spec.KubeAPIServer, err = filepath.Abs(found)
+		}
+		errs = append(errs, err)
+	}
 	if f.timeout <= 0 {
 		errs = append(errs, cli.Usagef("timeout: %v is not positive", f.timeout))
 	}
