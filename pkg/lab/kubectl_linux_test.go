@@ -158,6 +158,8 @@ func testKubectl(t *testing.T, k kubectl) {
 	k.expect("labeled", "label", "node", k.owner(), "drill=begun")
 	eventually(t, "the watch shows what happens", func() bool { return nodes.has("drill=begun") })
 
+	old := k.owner()
+	boot := k.bootID(old)
 	k.failover()
 
 	// The old watch hears nothing until kubectl misses its peer, after 30 s
@@ -170,6 +172,23 @@ func testKubectl(t *testing.T, k kubectl) {
 	eventually(t, "the new watch shows the nodes", func() bool { return nodes.has("drill=begun") })
 	k.expect("labeled", "label", "node", k.owner(), "drill=done")
 	eventually(t, "the watch shows what happened after the failover", func() bool { return nodes.has("drill=done") })
+
+	if err := k.lab.Undo(t.Context(), FaultRequest{Fault: "power-off", Node: old}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the old owner's kubelet reports its new boot", func() bool { return k.bootID(old) != boot })
+	k.eventually(k.bootID(old), "get", "pod", "-n", "kube-system", "kube-apiserver-"+old, "-o", "yaml")
+}
+
+// bootID is the boot that a node's kubelet reported.
+func (k kubectl) bootID(node string) (id string) {
+	k.t.Helper()
+	eventually(k.t, "kubectl tells the boot of "+node, func() bool {
+		out, code := k.run("get", "node", node, "-o", "jsonpath={.status.nodeInfo.bootID}")
+		id = out
+		return code == 0 && len(id) == len("88a2e818-fc67-415f-97ff-47aa678565ac")
+	})
+	return id
 }
 
 // owner returns who holds the VIP.

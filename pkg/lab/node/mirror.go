@@ -35,28 +35,28 @@ func (r *registration) mirror(ctx context.Context) error {
 	pod := r.staticPod()
 	path := podsPath + "/" + pod.Name
 	if is == mirrorAbsent {
-		err := r.m.parts.kubelet.delete(ctx, path)
-		if err != nil && !apierrors.IsNotFound(err) {
+		// Node authorization forbids a kubelet what is not there.
+		err := r.m.parts.kubelet.delete(ctx, path+"?gracePeriodSeconds=0")
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
 			return err
 		}
 		r.mirrored = is
 		return nil
 	}
-	var have corev1.Pod
-	err := r.m.parts.kubelet.get(ctx, path, &have)
-	if err == nil && have.Annotations[corev1.MirrorPodAnnotationKey] != pod.Annotations[corev1.MirrorPodAnnotationKey] {
-		// The static pod of a boot before.
-		if err = r.m.parts.kubelet.delete(ctx, path); err == nil {
-			err = apierrors.NewNotFound(corev1.Resource("pods"), pod.Name)
-		}
-	}
-	if apierrors.IsNotFound(err) {
-		if err = r.m.parts.kubelet.create(ctx, podsPath, &pod); err == nil {
-			err = r.m.parts.kubelet.get(ctx, path, &have)
-		}
-	}
-	if err != nil {
+	// Node authorization shows a kubelet no pod that is not there: create first.
+	err := r.m.parts.kubelet.create(ctx, podsPath, &pod)
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
+	}
+	var have corev1.Pod
+	if err := r.m.parts.kubelet.get(ctx, path, &have); err != nil {
+		return err
+	}
+	if have.Annotations[corev1.MirrorPodAnnotationKey] != r.m.boot.ID { // of a boot before
+		if err := r.m.parts.kubelet.delete(ctx, path+"?gracePeriodSeconds=0"); err != nil {
+			return err
+		}
+		return r.mirror(ctx)
 	}
 	have.Status = mirrorStatus(r.m.cfg.Addr.Addr(), metav1.Now(), is == mirrorReady)
 	if err := r.m.parts.kubelet.update(ctx, path+"/status", &have); err != nil {

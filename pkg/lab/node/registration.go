@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"time"
 
@@ -56,6 +57,7 @@ func (r *registration) run(ctx context.Context) {
 		return
 	}
 	var renewed time.Time
+	var said string // the last complaint
 	for wait := time.Duration(0); pause(ctx, wait); {
 		var err error
 		if time.Since(renewed) >= leaseRenewEvery {
@@ -68,6 +70,10 @@ func (r *registration) run(ctx context.Context) {
 		}
 		if wait = mirrorEvery; err != nil {
 			wait = registerRetry
+			if refusal, ok := errors.AsType[*apierrors.StatusError](err); ok && refusal.Error() != said {
+				said = refusal.Error()
+				r.m.log.Printf("kubelet: %v", refusal)
+			}
 		}
 	}
 }
