@@ -175,7 +175,7 @@ func checkName(r *resource, name string) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return apierrors.NewInvalid(r.GroupVersionKind.GroupKind(), name, errs)
+	return apierrors.NewInvalid(r.GroupKind(), name, errs)
 }
 
 // read decodes the request's body, as strictly as the client asks for.

@@ -90,21 +90,21 @@ func authorize(u user, q *query) error {
 // of the resources served here (Kubernetes v1.36
 // plugin/pkg/auth/authorizer/rbac/bootstrappolicy, NodeRules).
 func nodeMay(node string, q *query) bool {
-	reads := q.verb == "get" || q.verb == "list" || q.verb == "watch"
-	writes := q.verb == "update" || q.verb == "patch"
+	may := func(verbs ...string) bool { return slices.Contains(verbs, q.verb) }
 	switch q.resource.plural {
 	case "nodes":
-		return reads || q.verb == "create" || writes && q.name == node
+		return may("get", "list", "watch", "create") || q.name == node && may("update", "patch")
 	case "leases":
-		return q.namespace == leaseSpace && (q.verb == "create" || q.name == node && (q.verb == "get" || writes || q.verb == "delete"))
+		own := q.name == node && may("get", "update", "patch", "delete")
+		return q.namespace == leaseSpace && (own || may("create"))
 	case "pods":
 		// A mirror pod is called after its node.
-		own := strings.HasSuffix(q.name, "-"+node)
-		return reads || q.verb == "create" || own && (q.verb == "delete" || writes && q.subresource == "status")
+		own := strings.HasSuffix(q.name, "-"+node) && (may("delete") || q.subresource == "status" && may("update", "patch"))
+		return own || may("get", "list", "watch", "create")
 	case "services":
-		return reads
+		return may("get", "list", "watch")
 	case "events":
-		return q.verb == "create" || writes
+		return may("create", "update", "patch")
 	}
 	return false
 }

@@ -74,22 +74,30 @@ func (c *catalog) parsePath(path string) *query {
 		q.namespace, parts = parts[1], parts[2:]
 	}
 	q.resource = c.find(gv, parts[0])
-	if q.resource == nil || q.namespace != "" && !q.resource.namespaced || len(parts) > 3 {
-		return nil
-	}
-	if len(parts) > 1 {
-		q.name = parts[1]
-	}
-	if len(parts) > 2 {
-		q.subresource = parts[2]
-		if q.subresource != "status" || q.resource.setStatus == nil {
-			return nil
-		}
-	}
-	if q.name != "" && q.resource.namespaced && q.namespace == "" {
+	if q.resource == nil || !q.parseRest(parts[1:]) {
 		return nil
 	}
 	return q
+}
+
+// parseRest reads what follows the resource, "[NAME[/status]]", and says
+// whether there can be such a thing.
+func (q *query) parseRest(parts []string) bool {
+	if q.namespace != "" && !q.resource.namespaced || len(parts) > 2 {
+		return false
+	}
+	if len(parts) == 0 {
+		return true
+	}
+	q.name = parts[0]
+	if q.resource.namespaced && q.namespace == "" {
+		return false
+	}
+	if len(parts) == 2 {
+		q.subresource = parts[1]
+		return q.subresource == "status" && q.resource.setStatus != nil
+	}
+	return true
 }
 
 // verb is what a method means.
