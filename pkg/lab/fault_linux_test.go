@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/lab/l2"
+	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
 func TestCheckFault(t *testing.T) {
@@ -161,6 +162,29 @@ func TestUndoKnowsWhatIsMeant(t *testing.T) {
 	} {
 		if got := row.fault.meant(row.name, row.holders); got != row.want {
 			t.Errorf("%s: meant(%q) = %v; want %v", what, row.name, got, row.want)
+		}
+	}
+}
+
+// An undoing must find its node also while that goes down or boots.
+func TestUndoDuringAReboot(t *testing.T) {
+	l := start(t, func(s *Spec) { s.ControlPlanes = 1; s.BootTime = 500 * time.Millisecond })
+	req := FaultRequest{Fault: "maintenance", Node: "cp-1"}
+	for i, wait := range []func() bool{
+		func() bool { return true }, // while it goes down
+		func() bool { _, n := status(t, l, "cp-1"); return n.Power == PowerBooting },
+	} {
+		before := last(events(t, l), "cp-1", truth.Booted)
+		if err := l.Inject(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the node is where the undo shall find it", wait)
+		if err := l.Undo(t.Context(), req); err != nil {
+			t.Fatalf("Undo(%v) during a reboot (%d) = %v", req, i, err)
+		}
+		eventually(t, "the node has its configuration again", func() bool { return last(events(t, l), "cp-1", truth.Booted) > before })
+		if _, n := status(t, l, "cp-1"); len(n.Faults) != 0 {
+			t.Errorf("faults = %v; want none after the undo", n.Faults)
 		}
 	}
 }

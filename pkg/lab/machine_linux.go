@@ -284,23 +284,46 @@ func (m *machine) plug(ctx context.Context, run *boot, link string) (err error) 
 // orderTime is how long a machine may take to answer an order.
 const orderTime = 10 * time.Second
 
-// order gives an order to the machine, which must be on.
+// order gives an order to the machine, which must be on. One that boots is
+// waited for, also where it goes down over the order to boot again.
 func (m *machine) order(ctx context.Context, o node.Order) error {
-	m.mu.Lock()
-	run, frozen := m.run, m.run != nil && m.run.frozen
-	m.mu.Unlock()
-	switch {
-	case run == nil:
-		return fmt.Errorf("%s is off", m.place.Name)
-	case frozen: // it would obey once it thaws, when nobody expects it
-		return withHint(fmt.Errorf("%s is frozen", m.place.Name), "`vipctl lab fault undo freeze %s` thaws it", m.place.Name)
-	}
-	ctx, cancel := context.WithTimeout(ctx, orderTime)
+	ctx, cancel := context.WithTimeout(ctx, m.bootTime+orderTime)
 	defer cancel()
-	if err := run.orders.give(ctx, o); err != nil {
-		return fmt.Errorf("%s: %w", m.place.Name, err)
+	for {
+		run, err := m.awaitOn(ctx)
+		if err != nil {
+			return err
+		}
+		answer, stop := context.WithTimeout(ctx, orderTime)
+		err = run.orders.give(answer, o)
+		stop()
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, errMachineGone):
+			return fmt.Errorf("%s: %w", m.place.Name, err)
+		}
 	}
-	return nil
+}
+
+// awaitOn returns the machine's present life, or waits for its next one unless
+// its power is gone.
+func (m *machine) awaitOn(ctx context.Context) (*boot, error) {
+	for {
+		m.mu.Lock()
+		run, power, frozen := m.run, m.power, m.run != nil && m.run.frozen
+		m.mu.Unlock()
+		switch {
+		case frozen: // it would obey once it thaws, when nobody expects it
+			return nil, withHint(fmt.Errorf("%s is frozen", m.place.Name), "`vipctl lab fault undo freeze %s` thaws it", m.place.Name)
+		case run != nil && !run.orders.gone():
+			return run, nil
+		case power == PowerOff:
+			return nil, fmt.Errorf("%s is off", m.place.Name)
+		case !sleep(ctx, 10*time.Millisecond):
+			return nil, fmt.Errorf("%s does not come on: %w", m.place.Name, ctx.Err())
+		}
+	}
 }
 
 // freeze silences the machine's port, then stops every process of it: the

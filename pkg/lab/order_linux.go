@@ -88,6 +88,13 @@ func (o *orders) send(order node.Order, reply chan node.Reply) (int, error) {
 	return order.ID, nil
 }
 
+// gone says that the machine has hung up.
+func (o *orders) gone() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed
+}
+
 // forget stops to wait for the reply of an order.
 func (o *orders) forget(id int) {
 	o.mu.Lock()

@@ -38,13 +38,14 @@ func inMaintenance(dir string) (bool, error) {
 }
 
 // setMaintenance hides the configuration, or gives it back, and reboots. The
-// rest of the disk stays as it is.
+// rest of the disk stays as it is. A machine that goes down already finds its
+// configuration again at the next boot without another.
 func (f *faults) setMaintenance(on bool) error {
-	if f.m.sequencer.goingDown() {
-		return errors.New("the machine is going down")
-	}
-	mark := maintenanceMark(f.m.cfg.Dir)
+	mark, down := maintenanceMark(f.m.cfg.Dir), f.m.sequencer.goingDown()
 	if on {
+		if down {
+			return errors.New("the machine is going down")
+		}
 		if err := os.WriteFile(mark, nil, 0o600); err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ func (f *faults) setMaintenance(on bool) error {
 		return err
 	}
 	switch {
-	case on == f.m.maintenance: // it is so already, or the next boot makes it so
+	case down, on == f.m.maintenance: // the next boot makes it so, or it is so
 	case on:
 		f.m.Reboot(machineapi.RebootRequest_DEFAULT)
 	default:
