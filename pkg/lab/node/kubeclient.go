@@ -17,8 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// kubeTime is how long a request to the node's own apiserver may take
-// (Kubernetes v1.36 pkg/kubelet: 10 s, a lease's duration / 4).
+// kubeTime is how long a request to Kubernetes may take (Kubernetes v1.36
+// pkg/kubelet: 10 s, a lease's duration / 4).
 const kubeTime = 10 * time.Second
 
 // kubeClient is a client of the Kubernetes API, without the weight of a
@@ -28,7 +28,12 @@ type kubeClient struct {
 	http func() (*http.Client, error)
 }
 
-// newKubeClient returns a client of the server at addr, HOST:PORT, that reads its certificate when it first needs it.
+// newKubeClient returns a client of the server at addr, HOST:PORT, that reads
+// its certificate when it first needs it.
+//
+// It speaks HTTP/1.1, for then a request that was given up takes its connection
+// with it, and the next one gets another server from KubePrism. An HTTP/2
+// connection to a server without power would be kept for a quarter of an hour.
 func newKubeClient(addr string, config func() (*tls.Config, error)) *kubeClient {
 	return &kubeClient{
 		base: "https://" + addr,
@@ -37,7 +42,7 @@ func newKubeClient(addr string, config func() (*tls.Config, error)) *kubeClient 
 			if err != nil {
 				return nil, err
 			}
-			return &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}, Timeout: kubeTime}, nil
+			return &http.Client{Transport: &http.Transport{TLSClientConfig: config}, Timeout: kubeTime}, nil
 		}),
 	}
 }

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,11 +12,13 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
+	"golang.org/x/sys/unix"
 )
 
 // kubePrismAddr is where programs on a node find the Kubernetes API, whichever
@@ -30,8 +33,9 @@ const kubePrismAtBoot = time.Second
 type kubePrism struct {
 	m *machine
 
-	mu   sync.Mutex // guards live
+	mu   sync.Mutex // guards what follows
 	live []string   // the endpoints that answered last, in the configuration's order
+	turn int        // of those, whose it is to take the next connection
 }
 
 // run serves until the context ends.
@@ -126,13 +130,24 @@ func (k *kubePrism) endpoints() []string {
 	return list
 }
 
+// choices returns the endpoints for one connection, in the order in which to
+// try them. They take turns, as on Talos: a client whose server hangs, and so
+// is alive to the check, gets another one by connecting anew.
+func (k *kubePrism) choices() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.live) == 0 {
+		return nil
+	}
+	first := k.turn % len(k.live)
+	k.turn = first + 1
+	return slices.Concat(k.live[first:], k.live[:first])
+}
+
 // pass connects a client to the first endpoint that takes it.
 func (k *kubePrism) pass(ctx context.Context, client net.Conn) {
 	defer func() { _ = client.Close() }()
-	k.mu.Lock()
-	live := k.live
-	k.mu.Unlock()
-	for _, endpoint := range live {
+	for _, endpoint := range k.choices() {
 		server, err := dialEndpoint(ctx, endpoint, constants.KubePrismDialTimeout)
 		if err != nil {
 			continue
@@ -157,7 +172,18 @@ func join(a, b net.Conn) {
 	wg.Wait()
 }
 
+// dialEndpoint connects so that an endpoint whose power was cut is noticed,
+// after as long as on Talos: the kernel itself would try for a quarter of an hour.
 func dialEndpoint(ctx context.Context, endpoint string, timeout time.Duration) (net.Conn, error) {
-	d := net.Dialer{Timeout: timeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: constants.KubePrismKeepAlivePeriod}}
+	d := net.Dialer{
+		Timeout: timeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: constants.KubePrismKeepAlivePeriod},
+		Control: func(_, _ string, c syscall.RawConn) error {
+			var opt error
+			err := c.Control(func(fd uintptr) {
+				opt = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(constants.KubePrismTCPUserTimeout.Milliseconds()))
+			})
+			return errors.Join(err, opt)
+		},
+	}
 	return d.DialContext(ctx, "tcp", endpoint)
 }

@@ -67,8 +67,8 @@ type parts struct {
 	etcdHealth func(context.Context) (memberID uint64, err error)
 	// apiserverReady asks the node's own apiserver for /readyz.
 	apiserverReady func(context.Context) error
-	// kubelet and controller are clients of the node's own apiserver: as the
-	// node's kubelet, and as a controller of the cluster. Nil: none.
+	// kubelet and controller are clients of Kubernetes, through KubePrism: as
+	// the node's kubelet, and as a controller of the cluster. Nil: none.
 	kubelet, controller *kubeClient
 	// operator runs the operator of one VIP until the context ends.
 	operator func(ctx context.Context, vip int) error

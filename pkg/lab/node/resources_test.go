@@ -183,6 +183,9 @@ func TestKubePrismFindsTheServerThatLives(t *testing.T) {
 	if got := ask(); got != "first\n" {
 		t.Errorf("answer = %q; want that of the first endpoint that lives", got)
 	}
+	if got := ask(); got != "second\n" {
+		t.Errorf("the next answer = %q; want that of the next endpoint, for the first may only seem to live", got)
+	}
 	stopFirst()
 	if got := ask(); got != "second\n" {
 		t.Errorf("answer without the first = %q; want that of the second, at once", got)
