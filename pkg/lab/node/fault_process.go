@@ -73,24 +73,24 @@ const hangEvery = 500 * time.Millisecond
 
 // hangAPIServer stops the apiserver: the kernel still takes connections for it.
 func (f *faults) hangAPIServer(context.Context, faultArgs) error {
-	f.m.apiserver.signal(syscall.SIGSTOP)
+	_ = f.m.apiserver.signal(syscall.SIGSTOP) // one that does not run hangs when it does
 	f.keep("apiserver-hang", func(ctx context.Context) { stall(ctx, f.m.apiserver, hangEvery, hangEvery) })
 	return nil
 }
 
 // stall stops the process for a time, again and again, until the context ends;
-// then it goes on.
+// then it goes on. A process that does not run now may run the next time.
 func stall(ctx context.Context, u *unit, length, every time.Duration) {
-	defer u.signal(syscall.SIGCONT)
+	defer func() { _ = u.signal(syscall.SIGCONT) }()
 	for {
-		u.signal(syscall.SIGSTOP)
+		_ = u.signal(syscall.SIGSTOP)
 		if !pause(ctx, length) {
 			return
 		}
 		if length == every {
 			continue
 		}
-		u.signal(syscall.SIGCONT)
+		_ = u.signal(syscall.SIGCONT)
 		if !pause(ctx, every-length) {
 			return
 		}
