@@ -46,11 +46,14 @@ func (d *diary) note(line string) {
 // Record notes the true instants' kinds and details.
 func (d *diary) Record(e truth.Event) { d.note(string(e.Kind) + " " + e.Detail) }
 
-func (d *diary) index(line string) int {
+// all returns the lines so far.
+func (d *diary) all() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Index(d.lines, line)
+	return slices.Clone(d.lines)
 }
+
+func (d *diary) index(line string) int { return slices.Index(d.all(), line) }
 
 func (d *diary) has(line string) bool { return d.index(line) >= 0 }
 

@@ -56,7 +56,7 @@ func TestMaintenanceEnds(t *testing.T) {
 			if code := <-exit; code != tt.code {
 				t.Errorf("exit code = %d; want %d", code, tt.code)
 			}
-			for _, line := range d.lines {
+			for _, line := range d.all() {
 				if strings.HasPrefix(line, "process-started") || strings.HasPrefix(line, "vip") || strings.HasPrefix(line, "booted") {
 					t.Errorf("the machine did %q; want none of that in maintenance", line)
 				}
