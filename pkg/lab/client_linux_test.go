@@ -175,9 +175,9 @@ func TestStockClientWorksUnchanged(t *testing.T) {
 			"address eth0/10.5.0.3/24", "watched cp-2", "list of many true",
 		},
 		"reboot": {
-			"sequence reboot START true", "stage REBOOTING ready false false", "phase cleanup START true", "task stopAllPods START true",
+			"sequence reboot START true", "stage REBOOTING ready true false", "phase cleanup START true", "task stopAllPods START true",
 			"task stopAllPods STOP true", "phase stopServices START true", "phase kexec START true", "phase stopEverything START true",
-			"restart false", "stream broken", "sequence initialize START", "sequence boot START", "stage RUNNING ready true",
+			"restart false", "stream broken", "sequence initialize START", "sequence boot START", "stage BOOTING ready false", "sequence boot STOP", "stage RUNNING ready true",
 		},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -61,15 +61,24 @@ func (m *machine) bootSequence(ctx context.Context) {
 	if ctx.Err() != nil || m.sequencer.goingDown() {
 		return
 	}
-	m.perform(ctx, sequence{name: "boot", stage: runtime.MachineStageBooting, phases: []phase{
+	boot := sequence{name: "boot", stage: runtime.MachineStageBooting, after: runtime.MachineStageRunning, phases: []phase{
 		one("containerd", "startContainerd", func(context.Context) { m.services.start("containerd") }),
 		one("udevd", "startUdevd", func(context.Context) { m.services.start("udevd") }),
 		one("startEverything", "startAllServices", m.startAllServices),
-	}}, "")
+	}}
+	m.perform(ctx, boot, "")
+	ready := func(r resource.Resource) (bool, error) {
+		status, ok := r.(*runtime.MachineStatus)
+		return ok && status.TypedSpec().Stage == boot.after && status.TypedSpec().Status.Ready, nil
+	}
+	if _, err := m.state.WatchFor(ctx, runtime.NewMachineStatus().Metadata(), state.WithCondition(ready)); err != nil {
+		return
+	}
+	m.truth.Record(truth.Event{Kind: truth.Booted})
 }
 
-// startAllServices starts the rest and waits until the machine is ready, on a
-// control plane first until etcd is healthy.
+// startAllServices starts the rest and waits until its services are up, of
+// which etcd is the last.
 func (m *machine) startAllServices(ctx context.Context) {
 	if err := m.api.start(); err != nil {
 		m.log.Printf("start the Talos API: %v", err)
@@ -83,17 +92,6 @@ func (m *machine) startAllServices(ctx context.Context) {
 	m.kubelet.start()
 	m.operators.start()
 	if !m.cfg.Worker {
-		if _, err := m.state.WatchFor(ctx, v1alpha1.NewService("etcd").Metadata(), state.WithCondition(etcdUp)); err != nil {
-			return
-		}
+		_, _ = m.state.WatchFor(ctx, v1alpha1.NewService("etcd").Metadata(), state.WithCondition(etcdUp)) // or until it is taken over
 	}
-	m.status.enter(runtime.MachineStageRunning)
-	ready := func(r resource.Resource) (bool, error) {
-		status, ok := r.(*runtime.MachineStatus)
-		return ok && status.TypedSpec().Status.Ready, nil
-	}
-	if _, err := m.state.WatchFor(ctx, runtime.NewMachineStatus().Metadata(), state.WithCondition(ready)); err != nil {
-		return
-	}
-	m.truth.Record(truth.Event{Kind: truth.Booted})
 }

@@ -18,9 +18,10 @@ import (
 // sequence is what a machine does from one stage to the next.
 type sequence struct {
 	name     string
-	stage    runtime.MachineStage
-	takeOver []string // the running sequences that it may replace
-	down     bool     // the machine is on its way down
+	stage    runtime.MachineStage // while it runs
+	after    runtime.MachineStage // once it is done; unknown is the same as before
+	takeOver []string             // the running sequences that it may replace
+	down     bool                 // the machine is on its way down
 	phases   []phase
 }
 
@@ -129,4 +130,7 @@ func (m *machine) perform(ctx context.Context, s sequence, actor string) {
 	}
 	m.journal.printf("%s sequence: done: %s", s.name, time.Since(began))
 	emit(machineapi.SequenceEvent_STOP, 0, "")
+	if s.after != runtime.MachineStageUnknown {
+		m.status.enter(s.after)
+	}
 }

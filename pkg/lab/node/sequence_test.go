@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cosi-project/runtime/pkg/safe"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 )
 
 func TestSequencesReleaseTheVIPAndEnd(t *testing.T) {
@@ -48,7 +50,7 @@ func TestSequencesReleaseTheVIPAndEnd(t *testing.T) {
 			}
 			for i, line := range tt.order {
 				if !d.has(line) || i > 0 && d.index(line) < d.index(tt.order[i-1]) {
-					t.Fatalf("diary = %q; want %q in this order", d.lines, tt.order)
+					t.Fatalf("diary = %q; want %q in this order", d.all(), tt.order)
 				}
 			}
 		})
@@ -74,7 +76,7 @@ func TestRestartOfTheKubeletReleasesTheVIPAndKeepsTheApiserver(t *testing.T) {
 	eventually(t, "release of the VIP", func() bool { return d.has("vip released") })
 	eventually(t, "the static pod's status", func() bool { return exists(m, m.kubelet.status().Metadata()) })
 	if d.has("apiserver got SIGTERM") {
-		t.Errorf("diary = %q; want no SIGTERM to the apiserver", d.lines)
+		t.Errorf("diary = %q; want no SIGTERM to the apiserver", d.all())
 	}
 }
 
@@ -87,9 +89,7 @@ func TestProcessesThatEndByThemselves(t *testing.T) {
 		t.Error("VIP released when the apiserver was killed; want it kept")
 	}
 	starts := func() int {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return len(slices.DeleteFunc(slices.Clone(d.lines), func(l string) bool { return l != "process-started apiserver" }))
+		return len(slices.DeleteFunc(d.all(), func(l string) bool { return l != "process-started apiserver" }))
 	}
 	if got := starts(); got != 1 {
 		t.Errorf("apiserver started %d times while held down; want 1", got)
@@ -111,6 +111,20 @@ func TestSecondSequenceIsLockedOutByAShutdown(t *testing.T) {
 	}
 	m.perform(t.Context(), sequence{name: "reboot", takeOver: []string{"boot"}}, "me")
 	if d.has("sequence-started reboot") {
-		t.Errorf("diary = %s; want no reboot", strings.Join(d.lines, ", "))
+		t.Errorf("diary = %s; want no reboot", strings.Join(d.all(), ", "))
+	}
+}
+
+func TestMachineOnItsWayDownIsReady(t *testing.T) {
+	m, d, exit := newFake(t, nil)
+	eventually(t, "a booted machine", func() bool { return d.has("booted ") })
+	m.Reboot(machineapi.RebootRequest_DEFAULT)
+	<-exit
+	r, err := safe.StateGet[*runtime.MachineStatus](t.Context(), m.state, runtime.NewMachineStatus().Metadata())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.TypedSpec(); s.Stage != runtime.MachineStageRebooting || !s.Status.Ready || len(s.Status.UnmetConditions) > 0 {
+		t.Errorf("machine status = %+v; want rebooting, and ready, for nothing is asked of it", s)
 	}
 }

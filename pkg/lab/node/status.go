@@ -51,14 +51,12 @@ func (s *machineStatus) assess() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	spec := runtime.MachineStatusSpec{Stage: s.stage}
-	// Talos looks at its ready checks in these stages only.
+	// Talos looks at its ready checks in these stages only, and takes a machine
+	// of which nothing is asked for ready: also one on its way down.
 	if s.stage == runtime.MachineStageBooting || s.stage == runtime.MachineStageRunning {
 		spec.Status.UnmetConditions = s.unmet()
-		spec.Status.Ready = len(spec.Status.UnmetConditions) == 0
 	}
-	if s.stage == runtime.MachineStageMaintenance {
-		spec.Status.Ready = true // nothing is asked of it
-	}
+	spec.Status.Ready = len(spec.Status.UnmetConditions) == 0
 	if spec.Stage == runtime.MachineStageUnknown || equalStatus(spec, s.last) {
 		return
 	}
