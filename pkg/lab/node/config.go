@@ -1,10 +1,11 @@
 // Package node is one emulated Talos node: PID 1 of its own namespaces, with
 // the Talos API and, on a control plane, a real etcd, the VIP operator and a
-// kube-apiserver stand-in.
+// kube-apiserver, or its stand-in.
 package node
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -102,19 +103,17 @@ func (c Config) Addrs() []netip.Addr {
 	return all
 }
 
-// LinkOf returns the link that a VIP is configured on or that has an address
-// of the node's own; the main one for any other address.
+// LinkOf returns the link that a VIP is configured on, or in whose network the
+// address is; the main one for any other address.
 func (c Config) LinkOf(addr netip.Addr) string {
 	for _, vip := range c.VIPs {
 		if vip.Addr == addr {
 			return vip.Link
 		}
 	}
-	for _, l := range c.Links {
-		for _, p := range l.Addrs {
-			if p.Addr() == addr {
-				return l.Name
-			}
+	for _, l := range c.AllLinks() {
+		if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+			return l.Name
 		}
 	}
 	return c.Link

@@ -78,7 +78,7 @@ func (f *faults) addSecondOwner(vip netip.Addr) error {
 
 // announce sends a gratuitous ARP for an address that the link has.
 func (f *faults) announce(vip netip.Addr) error {
-	k := operator.NewKernel(f.m.cfg.Link)
+	k := operator.NewKernel(f.m.cfg.LinkOf(vip))
 	if err := k.AddAddress(hostPrefix(vip)); err != nil && !errors.Is(err, fs.ErrExist) { // it looks the link up
 		return err
 	}
@@ -102,10 +102,14 @@ func (f *faults) removeSecondOwner(vip netip.Addr) error {
 // staticPrefix is the VIP as somebody writes it into the machine configuration
 // who takes it for an address like any other: with the link's prefix length.
 func (f *faults) staticPrefix(vip netip.Addr) netip.Prefix {
-	if vip.BitLen() != f.m.cfg.Addr.Addr().BitLen() {
-		return hostPrefix(vip)
+	for _, l := range f.m.cfg.AllLinks() {
+		for _, p := range l.Addrs {
+			if l.Name == f.m.cfg.LinkOf(vip) && p.Addr().BitLen() == vip.BitLen() {
+				return netip.PrefixFrom(vip, p.Bits())
+			}
+		}
 	}
-	return netip.PrefixFrom(vip, f.m.cfg.Addr.Bits())
+	return hostPrefix(vip)
 }
 
 // addStatic makes the VIP an address of the machine configuration.
@@ -130,9 +134,19 @@ func (f *faults) removeStatic(vip netip.Addr) error {
 	return f.remove(prefix)
 }
 
-// add puts the address on the node's link; that it is there is fine.
+// linkOf returns the link that the address belongs on.
+func (f *faults) linkOf(prefix netip.Prefix) (netlink.Link, error) {
+	name := f.m.cfg.LinkOf(prefix.Addr())
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("link %s: %w", name, err)
+	}
+	return link, nil
+}
+
+// add puts the address on its link; that it is there is fine.
 func (f *faults) add(prefix netip.Prefix) error {
-	link, err := netlink.LinkByName(f.m.cfg.Link)
+	link, err := f.linkOf(prefix)
 	if err != nil {
 		return err
 	}
@@ -147,9 +161,9 @@ func (f *faults) add(prefix netip.Prefix) error {
 	return err
 }
 
-// remove takes the address off the node's link; that it is gone is fine.
+// remove takes the address off its link; that it is gone is fine.
 func (f *faults) remove(prefix netip.Prefix) error {
-	link, err := netlink.LinkByName(f.m.cfg.Link)
+	link, err := f.linkOf(prefix)
 	if err != nil {
 		return err
 	}
