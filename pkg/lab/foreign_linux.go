@@ -35,7 +35,10 @@ type foreignHost struct {
 // invite puts the foreign host on the segment, or takes it away.
 func (f *faults) invite(ctx context.Context, a ActiveFault, on bool) error {
 	if !on {
-		defer func() { f.foreign = nil }()
+		defer func() { f.foreign = nil }() // its namespace is gone, and what is left with it
+		if f.foreign == nil {
+			return nil // an undo before this one said that something was wrong
+		}
 		return f.foreign.leave()
 	}
 	vip, err := f.vip(a.Args[flagVIP])

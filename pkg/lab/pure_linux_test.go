@@ -153,3 +153,10 @@ func TestLookPath(t *testing.T) {
 		}
 	}
 }
+
+func TestUndoOfAForeignHostThatIsGone(t *testing.T) {
+	f := &faults{} // an undo before this one took it away, and then failed
+	if err := f.invite(t.Context(), ActiveFault{Fault: faultForeignHost}, false); err != nil {
+		t.Errorf("invite(off) = %v; want nil", err)
+	}
+}
