@@ -61,9 +61,11 @@ func (m *machine) startEtcd() {
 	m.etcd.want()
 }
 
-// stopEtcd ends etcd; the service counts as gone from the moment it is asked.
+// stopEtcd ends etcd, where there is one; the service counts as gone from the
+// moment it is asked.
 func (m *machine) stopEtcd() {
-	m.services.set("etcd", machineapi.ServiceStateEvent_STOPPING, "Sending SIGTERM to task etcd", healthUnknown)
+	there := func(info *machineapi.ServiceInfo) bool { return info != nil }
+	m.services.setIf(there, "etcd", machineapi.ServiceStateEvent_STOPPING, "Sending SIGTERM to task etcd", healthUnknown)
 	m.etcd.stop()
 }
 

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/siderolabs/talos/pkg/machinery/resources/etcd"
-	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,9 +37,15 @@ func (f *faults) setHostname(name string) error {
 	if err := unix.Sethostname([]byte(name)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
 	}
-	put(f.m, "network.HostnameSpecController", network.NewHostnameStatus(network.NamespaceName, network.HostnameID),
-		func(r *network.HostnameStatus) { r.TypedSpec().Hostname = name })
-	put(f.m, "etcd.SpecController", etcd.NewSpec(etcd.NamespaceName, etcd.SpecID), func(r *etcd.Spec) { r.TypedSpec().Name = name })
+	f.m.rename(name)
 	f.m.operators.restart()
 	return nil
+}
+
+// rename publishes the name, and what follows it.
+func (m *machine) rename(name string) {
+	m.publishHostname(name)
+	if !m.cfg.Worker {
+		put(m, "etcd.SpecController", etcd.NewSpec(etcd.NamespaceName, etcd.SpecID), func(r *etcd.Spec) { r.TypedSpec().Name = name })
+	}
 }

@@ -4,6 +4,7 @@ package node
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,11 @@ func TestMaintenanceEnds(t *testing.T) {
 			for _, line := range d.all() {
 				if strings.HasPrefix(line, "process-started") || strings.HasPrefix(line, "vip") || strings.HasPrefix(line, "booted") {
 					t.Errorf("the machine did %q; want none of that in maintenance", line)
+				}
+			}
+			for _, service := range m.services.list() {
+				if !slices.Contains([]string{"apid", "containerd", "machined", "udevd"}, service.GetId()) {
+					t.Errorf("the machine had a service %s; want none of that in maintenance", service.GetId())
 				}
 			}
 			hidden, err := inMaintenance(m.cfg.Dir)

@@ -25,7 +25,7 @@ func (m *machine) publishNetworkSpecs() {
 		}
 		m.publishLinkSpec(spec)
 	}
-	m.publishHostname()
+	m.publishHostname(m.cfg.Name)
 	m.publishResolvers()
 	m.publishTimeServers()
 }
@@ -37,12 +37,15 @@ func (m *machine) publishLinkSpec(spec network.LinkSpecSpec) {
 	put(m, "LinkMergeControllers.net.talos.dev", network.NewLinkSpec(network.NamespaceName, id), fill)
 }
 
-func (m *machine) publishHostname() {
-	spec := network.HostnameSpecSpec{Hostname: m.cfg.Name, ConfigLayer: network.ConfigMachineConfiguration}
+// publishHostname publishes the node's name as configured and as set.
+func (m *machine) publishHostname(name string) {
+	spec := network.HostnameSpecSpec{Hostname: name, ConfigLayer: network.ConfigMachineConfiguration}
 	fill := func(r *network.HostnameSpec) { *r.TypedSpec() = spec }
 	id := network.LayeredID(spec.ConfigLayer, network.HostnameID)
 	put(m, "network.HostnameConfigController", network.NewHostnameSpec(network.ConfigNamespaceName, id), fill)
 	put(m, "HostnameMergeControllers.net.talos.dev", network.NewHostnameSpec(network.NamespaceName, network.HostnameID), fill)
+	put(m, "network.HostnameSpecController", network.NewHostnameStatus(network.NamespaceName, network.HostnameID),
+		func(r *network.HostnameStatus) { r.TypedSpec().Hostname = name })
 }
 
 // publishResolvers publishes Talos's default resolvers. Nothing answers there.

@@ -117,10 +117,8 @@ func (m *machine) tearDownLifecycle(ctx context.Context) {
 
 // stopServices stops what runs on the disk.
 func (m *machine) stopServices(context.Context) {
-	if !m.cfg.Worker {
-		m.stopEtcd()
-		m.services.stop("trustd")
-	}
+	m.stopEtcd()
+	m.services.stop("trustd")
 	m.services.stop("cri")
 }
 
@@ -157,9 +155,7 @@ const restartCommand = 0x1234567
 func (m *machine) dropEverything() {
 	m.services.stop("machined")
 	var wg sync.WaitGroup
-	if !m.cfg.Worker {
-		wg.Go(m.stopEtcd)
-	}
+	wg.Go(m.stopEtcd)
 	wg.Go(func() { m.kubelet.stop(); m.apiserver.stop() })
 	wg.Go(m.leave)
 	wg.Wait()

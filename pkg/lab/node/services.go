@@ -20,7 +20,7 @@ const serviceEventsKept = 16
 // ServiceList, as resources (only while they run) and as events.
 type services struct {
 	m    *machine
-	mu   sync.Mutex // guards infos
+	mu   sync.Mutex // guards info
 	info map[string]*machineapi.ServiceInfo
 }
 
@@ -50,7 +50,19 @@ var serviceStates = map[machineapi.ServiceStateEvent_Action]string{
 
 // set moves a service to a state.
 func (s *services) set(id string, action machineapi.ServiceStateEvent_Action, msg string, health serviceHealth) {
+	s.setIf(always, id, action, msg, health)
+}
+
+func always(*machineapi.ServiceInfo) bool { return true }
+
+// setIf moves a service to a state if what is known of it, nil for nothing,
+// meets the condition.
+func (s *services) setIf(when func(*machineapi.ServiceInfo) bool, id string, action machineapi.ServiceStateEvent_Action, msg string, health serviceHealth) {
 	s.mu.Lock()
+	if !when(s.info[id]) {
+		s.mu.Unlock()
+		return
+	}
 	now := timestamppb.New(s.m.clock.Now())
 	info := s.info[id]
 	if info == nil {
@@ -83,16 +95,17 @@ func (s *services) publish(id string, running bool, health serviceHealth) {
 	})
 }
 
-// health notes a new verdict of a running service's health check.
+// health notes a new verdict of a service's health check. One that comes when
+// the service is being stopped is too late: the service stays gone.
 func (s *services) health(id string, health serviceHealth, msg string) {
-	s.mu.Lock()
-	info := s.info[id]
-	same := info == nil || info.State != "Running" ||
-		(info.Health.GetUnknown() == (health == healthUnknown) && info.Health.GetHealthy() == (health == healthGood))
-	s.mu.Unlock()
-	if !same {
-		s.set(id, machineapi.ServiceStateEvent_RUNNING, msg, health)
+	changes := func(info *machineapi.ServiceInfo) bool {
+		return runs(info) && (info.GetHealth().GetUnknown() != (health == healthUnknown) || info.GetHealth().GetHealthy() != (health == healthGood))
 	}
+	s.setIf(changes, id, machineapi.ServiceStateEvent_RUNNING, msg, health)
+}
+
+func runs(info *machineapi.ServiceInfo) bool {
+	return info.GetState() == serviceStates[machineapi.ServiceStateEvent_RUNNING]
 }
 
 // start shows a service that needs no process of its own as running.
@@ -101,10 +114,14 @@ func (s *services) start(id string) {
 	s.set(id, machineapi.ServiceStateEvent_RUNNING, "Started task "+id, healthGood)
 }
 
-// stop shows it as finished.
+// stop shows it as finished, if it ran.
 func (s *services) stop(id string) {
-	s.set(id, machineapi.ServiceStateEvent_STOPPING, "Sending SIGTERM to "+id, healthUnknown)
-	s.set(id, machineapi.ServiceStateEvent_FINISHED, "Service finished successfully", healthUnknown)
+	ran := false
+	s.setIf(func(info *machineapi.ServiceInfo) bool { ran = runs(info); return ran },
+		id, machineapi.ServiceStateEvent_STOPPING, "Sending SIGTERM to "+id, healthUnknown)
+	if ran {
+		s.set(id, machineapi.ServiceStateEvent_FINISHED, "Service finished successfully", healthUnknown)
+	}
 }
 
 // list returns a copy of what is known of each service.
@@ -129,7 +146,7 @@ func (s *services) unmet() []string {
 	}
 	for _, id := range required {
 		switch info := s.info[id]; {
-		case info == nil || info.State != "Running":
+		case !runs(info):
 			unmet = append(unmet, id+" not running")
 		case !info.Health.GetUnknown() && !info.Health.GetHealthy():
 			unmet = append(unmet, id+" not healthy")

@@ -23,9 +23,6 @@ func (m *machine) publishStatic() {
 	put(m, "runtime.VersionController", runtime.NewVersion(), func(r *runtime.Version) {
 		*r.TypedSpec() = runtime.VersionSpec{Name: "Talos", Version: m.cfg.TalosVersion}
 	})
-	put(m, "network.HostnameSpecController", network.NewHostnameStatus(network.NamespaceName, network.HostnameID), func(r *network.HostnameStatus) {
-		r.TypedSpec().Hostname = m.cfg.Name
-	})
 	put(m, "time.SyncController", time.NewStatus(), func(r *time.Status) {
 		*r.TypedSpec() = time.StatusSpec{Synced: true, SyncDisabled: true} // the host's clock
 	})
