@@ -60,14 +60,21 @@ type BMC struct {
 	password string
 	mux      *http.ServeMux
 
-	mu     sync.Mutex // guards tokens
-	tokens map[string]string
+	mu   sync.Mutex // guards open
+	open []session  // the oldest first, at most maxSessions
 }
+
+// session is a login that was not logged out.
+type session struct{ id, token string }
+
+// maxSessions bounds the sessions: clients that never log out must not fill
+// the memory. The oldest ends when one more begins.
+const maxSessions = 32
 
 // New returns the Redfish service of the machine called name.
 func New(name string, m Machine, user, password string) *BMC {
 	b := &BMC{name: name, machine: m, user: user, password: password,
-		mux: http.NewServeMux(), tokens: make(map[string]string)}
+		mux: http.NewServeMux()}
 	b.mux.HandleFunc("GET /redfish/v1/{$}", b.root)
 	b.mux.HandleFunc("GET /redfish/v1", b.root)
 	b.mux.HandleFunc("POST "+sessionsPath, b.login)
@@ -158,12 +165,7 @@ func (b *BMC) allowed(r *http.Request) bool {
 	if token := r.Header.Get("X-Auth-Token"); token != "" {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		for _, t := range b.tokens {
-			if t == token {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(b.open, func(s session) bool { return s.token == token })
 	}
 	user, password, ok := r.BasicAuth()
 	return ok && b.known(user, password)
@@ -185,10 +187,9 @@ func (b *BMC) sessions(w http.ResponseWriter, _ *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var paths []string
-	for id := range b.tokens {
-		paths = append(paths, sessionsPath+"/"+id)
+	for _, s := range b.open {
+		paths = append(paths, sessionsPath+"/"+s.id)
 	}
-	slices.Sort(paths)
 	reply(w, http.StatusOK, collection(sessionsPath, "Session", paths...))
 }
 
@@ -199,19 +200,19 @@ func (b *BMC) login(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusUnauthorized, "ResourceAtUriUnauthorized", "wrong user name or password")
 		return
 	}
-	id, token := rand.Text()[:8], rand.Text()
+	s := session{id: rand.Text()[:8], token: rand.Text()}
 	b.mu.Lock()
-	b.tokens[id] = token
+	b.open = append(b.open[max(0, len(b.open)+1-maxSessions):], s)
 	b.mu.Unlock()
-	w.Header().Set("X-Auth-Token", token)
-	w.Header().Set("Location", sessionsPath+"/"+id)
-	reply(w, http.StatusCreated, b.sessionObject(id))
+	w.Header().Set("X-Auth-Token", s.token)
+	w.Header().Set("Location", sessionsPath+"/"+s.id)
+	reply(w, http.StatusCreated, b.sessionObject(s.id))
 }
 
 func (b *BMC) session(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	b.mu.Lock()
-	_, ok := b.tokens[id]
+	ok := slices.ContainsFunc(b.open, func(s session) bool { return s.id == id })
 	b.mu.Unlock()
 	if !ok {
 		fail(w, http.StatusNotFound, "ResourceMissingAtURI", "there is no session "+id)
@@ -223,7 +224,7 @@ func (b *BMC) session(w http.ResponseWriter, r *http.Request) {
 func (b *BMC) logout(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.tokens, r.PathValue("id"))
+	b.open = slices.DeleteFunc(b.open, func(s session) bool { return s.id == r.PathValue("id") })
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -2,8 +2,10 @@ package bmc
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -108,5 +110,32 @@ func TestRefusals(t *testing.T) {
 	}
 	if len(m.resets) != 0 {
 		t.Errorf("resets = %v; want none", m.resets)
+	}
+}
+
+func TestOldestSessionEnds(t *testing.T) {
+	b := New("cp-1", &machine{}, "admin", "secret")
+	ask := func(method, path, token, body string) *httptest.ResponseRecorder {
+		r, w := httptest.NewRequest(method, path, strings.NewReader(body)), httptest.NewRecorder()
+		r.Header.Set("X-Auth-Token", token)
+		b.ServeHTTP(w, r)
+		return w
+	}
+	var tokens []string
+	for range maxSessions + 1 {
+		w := ask("POST", sessionsPath, "", `{"UserName": "admin", "Password": "secret"}`)
+		tokens = append(tokens, w.Header().Get("X-Auth-Token"))
+	}
+	for what, row := range map[string]struct {
+		token string
+		want  int
+	}{
+		"the oldest": {tokens[0], http.StatusUnauthorized},
+		"the second": {tokens[1], http.StatusOK},
+		"the newest": {tokens[maxSessions], http.StatusOK},
+	} {
+		if got := ask("GET", systemPath, row.token, "").Code; got != row.want {
+			t.Errorf("GET %s in %s of %d sessions = %d; want %d", systemPath, what, len(tokens), got, row.want)
+		}
 	}
 }
