@@ -88,7 +88,7 @@ func newMachine(cfg Config, rec truth.Recorder, logger *log.Logger, mark bootMar
 	clock := &talosapi.Clock{}
 	m := &machine{
 		cfg: cfg, truth: rec, log: logger, boot: mark, clock: clock, maintenance: maintenance,
-		state: st, events: talosapi.NewEventLogBy(clock), journal: newJournal(logger.Writer()), sequencer: &sequencer{},
+		state: st, events: talosapi.NewEventLog(clock), journal: newJournal(logger.Writer()), sequencer: &sequencer{},
 		exit: make(chan int, 1),
 	}
 	m.status = &machineStatus{m: m}

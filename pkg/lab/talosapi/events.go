@@ -36,11 +36,9 @@ type loggedEvent struct {
 	at time.Time
 }
 
-// NewEventLog returns an empty log.
-func NewEventLog() *EventLog { return NewEventLogBy(nil) }
-
-// NewEventLogBy returns an empty log whose events are dated by the clock.
-func NewEventLogBy(c *Clock) *EventLog {
+// NewEventLog returns an empty log whose events are dated by the clock; nil is
+// one that goes right.
+func NewEventLog(c *Clock) *EventLog {
 	l := &EventLog{grown: make(chan struct{}), clock: c}
 	_, _ = rand.Read(l.source[:]) // never fails
 	return l

@@ -12,8 +12,8 @@ type latch struct {
 	open chan struct{} // closed when it opens; nil while it is open
 }
 
-// Set shuts the latch, or opens it.
-func (l *latch) Set(shut bool) {
+// set shuts the latch, or opens it.
+func (l *latch) set(shut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -32,34 +32,17 @@ func (l *latch) opened() <-chan struct{} {
 	return l.open
 }
 
-// Hang makes connections hang while it is set, the open ones too: the kernel
+// hang makes connections hang while it is set, the open ones too: the kernel
 // still accepts them, and nothing is read or written until they are let go.
 // Its zero value hangs nothing.
-type Hang struct{ latch }
-
-// Listener returns the listener with its connections under h.
-func (h *Hang) Listener(ln net.Listener) net.Listener { return &hangListener{Listener: ln, hang: h} }
-
-type hangListener struct {
-	net.Listener
-	hang *Hang
-}
-
-// Accept returns the next connection.
-func (l *hangListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return l.hang.conn(conn), nil
-}
+type hang struct{ latch }
 
 // conn returns the connection under h.
-func (h *Hang) conn(c net.Conn) net.Conn { return &hangConn{heldConn: newHeldConn(c), hang: h} }
+func (h *hang) conn(c net.Conn) net.Conn { return &hangConn{heldConn: newHeldConn(c), hang: h} }
 
 type hangConn struct {
 	heldConn
-	hang *Hang
+	hang *hang
 }
 
 // wait returns when nothing hangs any more, or the connection was closed.

@@ -133,7 +133,7 @@ func TestLineLog(t *testing.T) {
 }
 
 func TestEventIDsSort(t *testing.T) {
-	l := NewEventLog()
+	l := NewEventLog(nil)
 	var ids []string
 	for range 300 {
 		l.Publish(&machine.RestartEvent{}, "")

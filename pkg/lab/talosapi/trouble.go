@@ -23,7 +23,7 @@ const (
 // is an API that is well; a Server whose Config names none is. It is safe for
 // concurrent use.
 type Trouble struct {
-	hang    [stages]Hang
+	hang    [stages]hang
 	drip    [stages]drip
 	garbage [stages]atomic.Bool
 	port    port
@@ -33,11 +33,11 @@ type Trouble struct {
 
 // Hang lets connections come to a halt from that stage on, the open ones too,
 // or lets them go on from where they were.
-func (t *Trouble) Hang(from Stage, on bool) { t.hang[from].Set(on) }
+func (t *Trouble) Hang(from Stage, on bool) { t.hang[from].set(on) }
 
 // Drip lets the API send a few bytes a second from that stage on, on open
 // connections too.
-func (t *Trouble) Drip(from Stage, on bool) { t.drip[from].Set(on) }
+func (t *Trouble) Drip(from Stage, on bool) { t.drip[from].set(on) }
 
 // Garbage lets the API answer with bytes that mean nothing: no TLS, or inside
 // of TLS no HTTP/2. Connections that are open are reset when it begins and
