@@ -49,8 +49,7 @@ type machine struct {
 // site is what machines share.
 type site struct {
 	truth  truth.Recorder
-	events *os.File   // write end of the log of true instants
-	sw     *l2.Switch // of the machine's main link
+	events *os.File // write end of the log of true instants
 	// segments are the switches of Spec.segments, on each of which a machine's
 	// port has the machine's name.
 	segments []*l2.Switch
@@ -279,6 +278,15 @@ func (m *machine) plug(ctx context.Context, run *boot, link string) (err error) 
 	ctx, cancel := context.WithTimeout(ctx, orderTime)
 	defer cancel()
 	return run.orders.give(ctx, node.Order{LinkReady: true})
+}
+
+// booted waits for as long as the machine boots, at most orderTime longer than
+// its firmware takes.
+func (m *machine) booted(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, m.bootTime+orderTime)
+	defer cancel()
+	for power, _ := m.state(); power == PowerBooting && sleep(ctx, 10*time.Millisecond); power, _ = m.state() {
+	}
 }
 
 // orderTime is how long a machine may take to answer an order.

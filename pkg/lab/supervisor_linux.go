@@ -219,7 +219,7 @@ func (s *supervisor) buildNode(p place, events *os.File, password string) error 
 		}
 	}
 	m, err := newMachine(p, cfg, dir, s.spec.BootTime,
-		site{truth: s.log, events: events, sw: s.segments[p.Links[0].Segment], segments: s.segments, reaper: s.reaper, ended: s.faults.ended})
+		site{truth: s.log, events: events, segments: s.segments, reaper: s.reaper, ended: s.faults.ended})
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,9 @@ func (f *faults) rejoin(ctx context.Context, _ faultArgs) error {
 		return err
 	}
 	defer func() { _ = client.Close() }()
+	if !f.m.etcd.waitWanted(ctx) { // or the boot would start it in the midst of this
+		return errors.New("etcd was not started yet, or is held down")
+	}
 	f.m.stopEtcd()
 	if err := f.expel(ctx, client); err != nil {
 		return fmt.Errorf("remove the old member: %w", err)
