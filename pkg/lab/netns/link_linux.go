@@ -29,7 +29,7 @@ func Plug(c Cable) error {
 	peer := c.PeerNS
 	if peer == nil {
 		var err error
-		if peer, err = OfProcess(c.PeerPID); err != nil {
+		if peer, err = ofProcess(c.PeerPID); err != nil {
 			return err
 		}
 		defer func() { _ = peer.Close() }()

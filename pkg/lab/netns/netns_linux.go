@@ -23,7 +23,7 @@ func New() (*Namespace, error) {
 			return fmt.Errorf("making a network namespace: %w", err)
 		}
 		var err error
-		if ns, err = Current(); err != nil {
+		if ns, err = current(); err != nil {
 			return err
 		}
 		return SetUp("lo")
@@ -34,13 +34,13 @@ func New() (*Namespace, error) {
 	return ns, nil
 }
 
-// Current opens the namespace of the calling thread.
-func Current() (*Namespace, error) {
+// current opens the namespace of the calling thread.
+func current() (*Namespace, error) {
 	return open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 }
 
-// OfProcess opens the namespace of the process.
-func OfProcess(pid int) (*Namespace, error) {
+// ofProcess opens the namespace of the process.
+func ofProcess(pid int) (*Namespace, error) {
 	return open(fmt.Sprintf("/proc/%d/ns/net", pid))
 }
 
