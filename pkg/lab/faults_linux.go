@@ -54,7 +54,6 @@ func (f *faults) deed(fault Fault) deed {
 // order has the node do it. A node that boots is waited for: to undo a power
 // cut and what was done before it is one request.
 func (f *faults) order(ctx context.Context, a ActiveFault, on bool) error {
-	f.machines[a.Node].booted(ctx)
 	return f.machines[a.Node].order(ctx, node.Order{Fault: a.Fault, On: on, Args: a.Args})
 }
 

@@ -280,15 +280,6 @@ func (m *machine) plug(ctx context.Context, run *boot, link string) (err error) 
 	return run.orders.give(ctx, node.Order{LinkReady: true})
 }
 
-// booted waits for as long as the machine boots, at most orderTime longer than
-// its firmware takes.
-func (m *machine) booted(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, m.bootTime+orderTime)
-	defer cancel()
-	for power, _ := m.state(); power == PowerBooting && sleep(ctx, 10*time.Millisecond); power, _ = m.state() {
-	}
-}
-
 // orderTime is how long a machine may take to answer an order.
 const orderTime = 10 * time.Second
 
