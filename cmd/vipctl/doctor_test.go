@@ -57,6 +57,7 @@ func (f findings) finds(t *testing.T, status string, ids ...string) {
 }
 
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	lab := newLab(t, "--lease-ttl", "5s")
 	owner, _, bystander := lab.parts()
 	lab.until(0, "doctor", "--fail-on", "warn")
@@ -165,6 +166,7 @@ func testSnapshot(t *testing.T, lab *testLab) {
 }
 
 func TestDoctorFindsAVIPOnTwoOfThree(t *testing.T) {
+	t.Parallel()
 	lab := newLab(t, "--lease-ttl", "5s", "--vip-nodes", "cp-1,cp-2")
 	lab.until(0, "owner")
 	f := lab.doctor(3)

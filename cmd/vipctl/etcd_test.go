@@ -27,6 +27,7 @@ func (l *testLab) etcd(code int, args ...string) (result, etcdReport) {
 }
 
 func TestEtcd(t *testing.T) {
+	t.Parallel()
 	lab := newLab(t, "--lease-ttl", "5s")
 	_, leader, bystander := lab.parts()
 	t.Run("healthy", func(t *testing.T) {
@@ -70,6 +71,7 @@ func TestEtcd(t *testing.T) {
 
 // The members are listed through the leader, so nobody lists them here.
 func TestEtcdWithoutQuorum(t *testing.T) {
+	t.Parallel()
 	lab := newLab(t, "--lease-ttl", "5s")
 	lab.until(0, "etcd")
 	lab.fault("inject", "partition", "cp-1", "--from", "cp-2,cp-3")

@@ -175,6 +175,7 @@ func TestMissingTalosconfigIsNotCreated(t *testing.T) {
 }
 
 func TestBadInputInALab(t *testing.T) {
+	t.Parallel()
 	lab := newLab(t, "--lease-ttl", "5s")
 	lab.until(0, "owner")
 	before := lab.sh("vipctl lab events -o json").stdout
@@ -229,6 +230,7 @@ func refusesInLab(t *testing.T, want badInput, plain, json result) {
 
 // A talosconfig that names the VIP works as long as the VIP does; that is said.
 func TestEndpointThatIsTheVIP(t *testing.T) {
+	t.Parallel()
 	lab := newLab(t, "--lease-ttl", "5s")
 	owner, _, _ := lab.parts()
 	only := lab.talosconfig(listing(endpointsList, "endpoints", "10.5.0.50"))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,7 +22,19 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "vipctl" {
 		os.Exit(commands.Main())
 	}
+	sideBySide()
 	os.Exit(m.Run())
+}
+
+// sideBySide lets three labs be up at once, unless -parallel says otherwise:
+// their tests wait most of the time, however few the processors are.
+func sideBySide() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		_ = flag.Set("test.parallel", "3")
+	}
 }
 
 // result is what a command line came to.

@@ -134,6 +134,7 @@ func (r result) shows(t *testing.T, code int, lines ...string) {
 }
 
 func TestOwner(t *testing.T) {
+	t.Parallel()
 	lab := newLab(t, "--lease-ttl", "5s")
 	owner, _, bystander := lab.parts()
 	t.Run("a healthy control plane", func(t *testing.T) { testOwned(t, lab.in(t), owner) })

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -43,7 +44,19 @@ func TestMain(m *testing.M) {
 			os.Exit(runProber(os.Args[2], os.Args[3]))
 		}
 	}
+	sideBySide()
 	os.Exit(m.Run())
+}
+
+// sideBySide lets three labs be up at once, unless -parallel says otherwise:
+// their tests wait most of the time, however few the processors are.
+func sideBySide() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		_ = flag.Set("test.parallel", "3")
+	}
 }
 
 // runBound starts a bound lab, says so, and waits to be killed.
@@ -108,8 +121,17 @@ func need(t *testing.T) {
 	}
 }
 
-// start brings up a lab of this test's own, with changes to testSpec.
+// start brings up a lab of this test's own, with changes to testSpec, beside
+// those of other tests.
 func start(t *testing.T, changes ...func(*Spec)) *Lab {
+	t.Helper()
+	t.Parallel()
+	return startAlone(t, changes...)
+}
+
+// startAlone is start for a test that measures, or that looks at more than its
+// own lab: no other of this package runs beside it.
+func startAlone(t *testing.T, changes ...func(*Spec)) *Lab {
 	t.Helper()
 	need(t)
 	name := testName(t)

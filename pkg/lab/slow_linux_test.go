@@ -193,7 +193,7 @@ type slowLab struct {
 }
 
 func newSlowLab(t *testing.T, lease time.Duration) *slowLab {
-	s := &slowLab{lease: lease, Lab: start(t, func(s *Spec) {
+	s := &slowLab{lease: lease, Lab: startAlone(t, func(s *Spec) {
 		s.LeaseTTL, s.TalosTiming, s.BootTime = lease, true, 3*time.Second
 	})}
 	go func() {

@@ -96,8 +96,12 @@ func TestProcessesDoNotWaitForTheLog(t *testing.T) {
 	if err != nil || code != 0 {
 		t.Fatal(code, err)
 	}
+	supervisor, err := supervisorPID(l.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
 	writers := 0
-	for pid := range tracesOf(os.Getpid()).started {
+	for pid := range tracesOf(supervisor).started {
 		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if role := strings.Split(string(cmdline), "\x00"); len(role) < 3 || !slices.Contains([]string{"machine", "etcd", "apiserver"}, role[2]) {
 			continue
