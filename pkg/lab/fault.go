@@ -45,6 +45,8 @@ type Fault struct {
 	// Flags are the arguments it takes, by name, with what they mean. Those
 	// without a default are asked for. checks knows which values each name can have.
 	Flags map[string]string `json:"flags,omitempty"`
+	// Needs are the flags without which it cannot be done.
+	Needs []string `json:"needs,omitempty"`
 }
 
 // outlives says that the fault stays when the node's processes end.
@@ -137,7 +139,7 @@ func Faults() []Fault {
 		{Name: "api-foreign-cert", Scope: ScopeNode, What: "let the Talos API show a certificate of another cluster"},
 		{Name: "api-wrong-name", Scope: ScopeNode, What: "let the Talos API show a certificate that does not name the node"},
 		{Name: "clock-skew", Scope: ScopeNode, What: "put the node's clock wrong, until undone or the next boot",
-			Flags: map[string]string{"offset": "by how much it is ahead, such as 90s; -90s for behind"}},
+			Flags: map[string]string{"offset": "by how much it is ahead, such as 90s; -90s for behind"}, Needs: []string{"offset"}},
 		{Name: "maintenance", Scope: ScopeNode, Lasting: true,
 			What: "reboot the node as one without a configuration; undo gives its own back and reboots"},
 	}
@@ -287,6 +289,11 @@ func CheckFault(req FaultRequest) error {
 			}
 		}
 	}
+	for _, name := range f.Needs {
+		if req.Args[name] == "" {
+			return withHint(usagef("the fault %s needs --%s", f.Name, name), "--%s is %s", name, f.Flags[name])
+		}
+	}
 	switch {
 	case f.Target == TargetNode && req.Node == "":
 		return withHint(usagef("the fault %s needs a node", f.Name), "name a node, or %s: `vipctl lab fault inject %s %s`", Owner, f.Name, Owner)
@@ -307,12 +314,19 @@ func CheckUndo(req FaultRequest) error {
 
 // findFault looks a fault up by its name.
 func findFault(name string) (Fault, error) {
-	var names []string
+	plain := func(name string) string { return strings.ToLower(strings.ReplaceAll(name, "-", "")) }
+	var near []string
 	for _, f := range Faults() {
 		if f.Name == name {
 			return f, nil
 		}
-		names = append(names, f.Name)
+		if strings.Contains(plain(f.Name), plain(name)) || strings.Contains(plain(name), plain(f.Name)) {
+			near = append(near, f.Name)
+		}
 	}
-	return Fault{}, withHint(usagef("there is no fault %q", name), "faults are %s", strings.Join(names, ", "))
+	err := usagef("there is no fault %q", name)
+	if len(near) == 0 || plain(name) == "" {
+		return Fault{}, withHint(err, listHint)
+	}
+	return Fault{}, withHint(err, "did you mean %s? %s", strings.Join(near, " or "), listHint)
 }

@@ -31,6 +31,7 @@ func TestCheckFault(t *testing.T) {
 		"with another's flag":          {FaultRequest{Fault: "freeze", Node: "cp-1", Args: args("from", "cp-2")}, "the fault freeze takes no --from"},
 		"unknown":                      {FaultRequest{Fault: "frost", Node: "cp-1"}, `there is no fault "frost"`},
 		"named with capital":           {FaultRequest{Fault: "Freeze", Node: "cp-1"}, `there is no fault "Freeze"`},
+		"without what it needs":        {FaultRequest{Fault: "clock-skew", Node: "cp-1"}, "the fault clock-skew needs --offset"},
 		"without its node":             {FaultRequest{Fault: "freeze"}, "the fault freeze needs a node"},
 		"a node for the network":       {FaultRequest{Fault: "foreign-host", Node: "cp-1"}, "the fault foreign-host is one of the network and takes no node"},
 		"a direction that is none":     {FaultRequest{Fault: "loss", Node: "cp-1", Args: args("direction", "up")}, `--direction "up": directions are in, out and both`},

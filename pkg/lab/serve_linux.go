@@ -79,6 +79,8 @@ func (s *supervisor) do(ctx context.Context, c *conn, r request) error {
 		return s.faults.inject(context.WithoutCancel(ctx), *r.Fault)
 	case r.Op == opUndo && r.Fault != nil:
 		return s.faults.undo(context.WithoutCancel(ctx), *r.Fault)
+	case r.Op == opPower:
+		return s.faults.power(context.WithoutCancel(ctx), r.Node, r.Power)
 	case r.Op == opDown:
 		s.killAll()
 		return nil

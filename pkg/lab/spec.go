@@ -122,6 +122,14 @@ var (
 	linkPattern = regexp.MustCompile(`^[^\s/]{1,15}$`) // IFNAMSIZ is 16 with its zero
 )
 
+// CheckName returns a UsageError where name cannot be a lab's.
+func CheckName(name string) error {
+	if err := checkName(name); err != nil {
+		return withHint(&UsageError{err.Error()}, "`vipctl lab list` shows the labs that run")
+	}
+	return nil
+}
+
 // checkName returns a SpecError where name cannot be a lab's.
 func checkName(name string) error {
 	if namePattern.MatchString(name) {

@@ -29,6 +29,7 @@ const (
 	opInject op = "inject"
 	opUndo   op = "undo"
 	opFaults op = "faults"
+	opPower  op = "power"
 	opExec   op = "exec"
 	opDown   op = "down"
 )
@@ -37,6 +38,7 @@ type request struct {
 	Op     op            `json:"op"`
 	Node   string        `json:"node,omitempty"`
 	Follow bool          `json:"follow,omitempty"`
+	Power  PowerAction   `json:"power,omitempty"`
 	Fault  *FaultRequest `json:"fault,omitempty"`
 	Exec   *Command      `json:"exec,omitempty"`
 	// Signal is for the command of an exec that is under way.
