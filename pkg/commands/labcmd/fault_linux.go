@@ -26,6 +26,8 @@ func newFault(s *session) *cobra.Command {
   vipctl lab fault undo power-off cp-2`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2,
 	}
 	cmd.AddCommand(newInject(s), newUndo(s), newFaultList(s))
 	return cmd
@@ -43,11 +45,10 @@ network takes no NODE. "vipctl lab fault list" shows the faults and their flags.
   vipctl lab fault inject clock-skew cp-2 --offset -90s
   vipctl lab fault inject foreign-host`,
 		Args:              arguments(cobra.RangeArgs(1, 2)),
-		ValidArgsFunction: s.completeFault,
+		ValidArgsFunction: s.completeInject,
 	}
 	names := addFaultFlags(cmd.Flags())
-	_ = cmd.RegisterFlagCompletionFunc("direction", cobra.FixedCompletions(
-		[]string{"both", "in", "out"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that there isn't
+	s.completeFaultFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		req := faultRequest(args)
 		cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -58,9 +59,27 @@ network takes no NODE. "vipctl lab fault list" shows the faults and their flags.
 		if err := lab.CheckFault(req); err != nil {
 			return usage(err)
 		}
-		return usage(s.lab().Inject(cmd.Context(), req))
+		if err := s.lab().Inject(cmd.Context(), req); err != nil {
+			return usage(err)
+		}
+		return s.tellOwner(cmd.Context(), req)
 	}
 	return cmd
+}
+
+// tellOwner says which node it was that the word owner stood for.
+func (s *session) tellOwner(ctx context.Context, req lab.FaultRequest) error {
+	if req.Node != lab.Owner {
+		return nil
+	}
+	active, err := s.lab().Faults(ctx)
+	for _, a := range slices.Backward(active) {
+		if a.Fault == req.Fault && a.AsOwner {
+			s.streams.Errorf("%s is injected on %s", a.Fault, a.Node)
+			break
+		}
+	}
+	return err
 }
 
 // addFaultFlags adds the flags of all faults and returns their names. One that
@@ -69,14 +88,30 @@ func addFaultFlags(flags *pflag.FlagSet) []string {
 	meanings := make(map[string][]string)
 	for _, f := range lab.Faults() {
 		for name, what := range f.Flags {
-			meanings[name] = append(meanings[name], f.Name+": "+what)
+			if !slices.Contains(meanings[name], what) {
+				meanings[name] = append(meanings[name], what)
+			}
 		}
 	}
 	names := slices.Sorted(maps.Keys(meanings))
 	for _, name := range names {
-		flags.String(name, "", strings.Join(meanings[name], "; "))
+		var parts []string
+		for _, what := range meanings[name] {
+			parts = append(parts, strings.Join(faultsWith(name, what), ", ")+": "+what)
+		}
+		flags.String(name, "", strings.Join(parts, "; "))
 		if lab.IsSwitch(name) {
 			flags.Lookup(name).NoOptDefVal = "true"
+		}
+	}
+	return names
+}
+
+// faultsWith returns the faults for which the flag means that.
+func faultsWith(flag, what string) (names []string) {
+	for _, f := range lab.Faults() {
+		if f.Flags[flag] == what {
+			names = append(names, f.Name)
 		}
 	}
 	return names
@@ -99,12 +134,15 @@ be "owner" for the node that is the owner, or was it when the fault was injected
 		Example: `  vipctl lab fault undo freeze
   vipctl lab fault undo partition owner
   vipctl lab fault undo --all`,
-		ValidArgsFunction: s.completeFault,
+		ValidArgsFunction: s.completeUndo,
 	}
 	all := cmd.Flags().Bool("all", false, "undo every fault, the youngest first")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if *all {
-			return arguments(cobra.NoArgs)(cmd, args)
+			if len(args) == 0 {
+				return nil
+			}
+			return cli.WithHint(cli.Usagef("--all undoes every fault, and %s is named, too", args[0]), "usage: %s", cmd.UseLine())
 		}
 		return arguments(cobra.RangeArgs(1, 2))(cmd, args)
 	}
@@ -139,7 +177,8 @@ func newFaultList(s *session) *cobra.Command {
 		Short: "List the faults there are, and where they are active",
 		Example: `  vipctl lab fault list
   vipctl lab fault list -o json`,
-		Args: arguments(cobra.NoArgs),
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	format := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -175,15 +214,53 @@ func (s *session) activeFaults(cmd *cobra.Command) ([]lab.ActiveFault, error) {
 
 func writeFaults(w io.Writer, active []lab.ActiveFault) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "FAULT\tSCOPE\tACTIVE ON\tFLAGS\tWHAT IT DOES")
+	fmt.Fprintln(t, "FAULT\tWHAT IT DOES")
 	for _, f := range lab.Faults() {
-		var flags []string
-		for _, name := range slices.Sorted(maps.Keys(f.Flags)) {
-			flags = append(flags, "--"+name)
+		name := f.Name
+		for _, line := range append(wrap(f.What, whatWidth), wrap(flagsOf(f), whatWidth)...) {
+			fmt.Fprintf(t, "%s\t%s\n", name, line)
+			name = ""
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", f.Name, f.Scope, dash(places(f, active)), dash(flags), f.What)
+	}
+	fmt.Fprintln(t) // ends the columns, too
+	if len(active) == 0 {
+		fmt.Fprintln(t, "None is active.")
+		return t.Flush()
+	}
+	fmt.Fprintln(t, "ACTIVE\tON")
+	for _, f := range lab.Faults() {
+		for _, place := range places(f, active) {
+			fmt.Fprintf(t, "%s\t%s\n", f.Name, place)
+		}
 	}
 	return t.Flush()
+}
+
+// whatWidth leaves the longest name its place in a line of 80.
+const whatWidth = 58
+
+// flagsOf is the flags of a fault, as "--delay, --jitter".
+func flagsOf(f lab.Fault) string {
+	var flags []string
+	for _, name := range slices.Sorted(maps.Keys(f.Flags)) {
+		flags = append(flags, "--"+name)
+	}
+	return strings.Join(flags, ", ")
+}
+
+// wrap breaks text into lines of up to width characters; a longer word is one.
+func wrap(text string, width int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	if line == "" {
+		return lines
+	}
+	return append(lines, line)
 }
 
 // places are where a fault is active, with its arguments.
@@ -203,16 +280,4 @@ func places(f lab.Fault, active []lab.ActiveFault) (on []string) {
 		on = append(on, where+strings.TrimPrefix(a.String(), a.Fault))
 	}
 	return on
-}
-
-// completeFault completes the fault, then the node.
-func (s *session) completeFault(cmd *cobra.Command, args []string, partial string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return s.completeNodes(cmd, args[1:], partial)
-	}
-	var names []string
-	for _, f := range lab.Faults() {
-		names = append(names, f.Name+"\t"+f.What)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -20,6 +20,7 @@ import (
 func run(args ...string) (string, error) {
 	var out bytes.Buffer
 	root := &cobra.Command{Use: "vipctl", SilenceErrors: true, SilenceUsage: true}
+	root.PersistentFlags().StringP("output", "o", "table", "") // vipctl has it for every command
 	root.AddCommand(New(&cli.Streams{In: strings.NewReader(""), Out: &out, Err: &out}), NewProcess())
 	root.SetOut(&out)
 	root.SetErr(&out)
@@ -30,7 +31,19 @@ func run(args ...string) (string, error) {
 
 func TestWrongUsage(t *testing.T) {
 	for name, row := range map[string]struct{ args, want string }{
-		"no command to run":         {"lab run", "requires at least 1 arg"},
+		"no command to run":         {"lab run", "no command to run"},
+		"nothing to execute":        {"lab exec --name x", "no command to run"},
+		"a lab's name to start":     {"lab up five", `takes no argument, got "five"`},
+		"a lab's name to show":      {"lab status five", `takes no argument, got "five"`},
+		"a document of a run":       {"lab run -o json -- true", "vipctl lab run has no -o"},
+		"a document of a way down":  {"lab down -o yaml", "vipctl lab down has no -o"},
+		"a document of a deed":      {"lab fault inject freeze cp-1 -o json", "inject has no -o"},
+		"a wide lab":                {"lab up -o wide", `unknown output format "wide"`},
+		"power to be put warm":      {"lab power warm cp-1", `power cannot be put "warm"`},
+		"power of nobody":           {"lab power on", "accepts 2 arg"},
+		"a lab that cannot be":      {"lab status --name A", `"A" is not a lab name`},
+		"a lab that never was":      {"lab down A", `"A" is not a lab name`},
+		"a clock put by nothing":    {"lab fault inject clock-skew cp-1", "clock-skew needs --offset"},
 		"six control planes":        {"lab up --control-planes 6", "control-planes: 6"},
 		"six workers":               {"lab up --workers 6", "workers: 6"},
 		"a link twice":              {"lab up --vip-link eth0,eth1", "vip-link: eth1 is for nodes that have one already"},
@@ -57,8 +70,8 @@ func TestWrongUsage(t *testing.T) {
 		"a flag's empty value":      {"lab fault inject delay cp-1 --delay=", `--delay ""`},
 		"a loss of 200 %":           {"lab fault inject loss cp-1 --percent 200", "at most 100"},
 		"nothing to undo":           {"lab fault undo", "accepts between 1 and 2"},
-		"one and all to undo":       {"lab fault undo --all freeze", `unknown command "freeze"`},
-		"a table of labs":           {"lab list -o table", `unknown output format "table"`},
+		"one and all to undo":       {"lab fault undo --all freeze", "and freeze is named, too"},
+		"a wide list of labs":       {"lab list -o wide", `unknown output format "wide"`},
 		"a format of faults":        {"lab fault list -o yml", `unknown output format "yml"`},
 		"an unknown format":         {"lab status -o yml", `unknown output format "yml"`},
 		"logs of nothing":           {"lab logs", "accepts 1 arg"},
@@ -94,7 +107,7 @@ func TestFaultListNeedsNoLab(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range lab.Faults() {
-		if !strings.Contains(out, f.Name) || !strings.Contains(out, f.What) {
+		if !strings.Contains(out, f.Name) || !strings.Contains(strings.Join(strings.Fields(out), " "), f.What) {
 			t.Errorf("fault list = %q; want %s in it", out, f.Name)
 		}
 	}
@@ -135,13 +148,18 @@ func TestFaultsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`delay +switch +cp-1 \(delay 20ms\), cp-2 +--delay, --direction, --jitter `,
-		`lose-garp +switch +every node +--vip `,
-		`foreign-host +network +the network +--announce, --vip `,
-		`freeze +power +- +- +silence`,
+		`FAULT +WHAT IT DOES$`,
+		`freeze +silence the node's port`,
+		`delay +let the node's frames be late\n +--delay, --direction, --jitter$`,
+		`ACTIVE +ON\ndelay +cp-1 \(delay 20ms\)\ndelay +cp-2\nlose-garp +every node\nforeign-host +the network$`,
 	} {
 		if !regexp.MustCompile("(?m)^" + want).Match(out.Bytes()) {
 			t.Errorf("writeFaults =\n%s\nwant a line %q", out.String(), want)
+		}
+	}
+	for line := range strings.Lines(out.String()) {
+		if len(line) > 81 {
+			t.Errorf("writeFaults prints %q, which no terminal of 80 columns has room for", line)
 		}
 	}
 }
@@ -150,7 +168,8 @@ func TestFaultFlagsSayWhatTheyMean(t *testing.T) {
 	out, err := run("lab", "fault", "inject", "--help")
 	for _, f := range lab.Faults() {
 		for flag, what := range f.Flags {
-			if err != nil || !strings.Contains(out, "--"+flag+" ") || !strings.Contains(out, f.Name+": "+what) {
+			means := regexp.MustCompile(`(?m)^ +--` + flag + ` .*\b` + f.Name + `(, [a-z-]+)*: ` + regexp.QuoteMeta(what))
+			if err != nil || !means.MatchString(out) {
 				t.Errorf("inject --help = %v\n%s\nwant --%s and what it means for %s", err, out, flag, f.Name)
 			}
 		}

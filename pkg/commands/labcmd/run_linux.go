@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,8 +25,9 @@ and VIPCTL_CONFIG set, takes the lab down and exits with the command's code.
 A command named vipctl is this very binary.`,
 		Example: `  vipctl lab run -- vipctl owner
   vipctl lab run --lease-ttl 5s -- vipctl failover-test --mode graceful,hard --yes`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args: someCommand,
 	}
+	cmd.Flags().SetInterspersed(false) // what follows the command's name is the command's
 	flags := addSpecFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		spec, err := flags.read(runName(cmd, *s.name))
@@ -47,11 +49,15 @@ func runName(cmd *cobra.Command, name string) string {
 }
 
 func (s *session) run(ctx context.Context, spec lab.Spec, timeout time.Duration, args []string) (err error) {
-	start, stop := signal.NotifyContext(ctx, caught...)
+	signals, stop := catch()
 	defer stop()
-	l, err := lab.Up(start, spec, lab.Options{Progress: s.progress, Timeout: timeout, Bound: true})
-	if err != nil {
-		return interrupted(start, err)
+	var l *lab.Lab
+	err = untilSignal(ctx, signals, func(ctx context.Context) (err error) {
+		l, err = lab.Up(ctx, spec, lab.Options{Progress: s.progress, Timeout: timeout, Bound: true})
+		return err
+	})
+	if l == nil {
+		return err
 	}
 	// From here the command says what a signal means; the lab waits for it.
 	ctx = context.WithoutCancel(ctx)
@@ -60,10 +66,42 @@ func (s *session) run(ctx context.Context, spec lab.Spec, timeout time.Duration,
 			err = down
 		}
 	}()
-	return s.exec(ctx, l, args)
+	if err != nil {
+		return err
+	}
+	return s.exec(ctx, l, args, signals)
 }
 
-// interrupted gives a lab that was not to come up the exit code of an
+// catch has the signals sent that a command in the lab would get from its
+// terminal, until stop.
+func catch() (signals chan os.Signal, stop func()) {
+	signals = make(chan os.Signal, 8)
+	signal.Notify(signals, caught...)
+	return signals, func() { signal.Stop(signals) }
+}
+
+// untilSignal does f, and cancels it at the first signal. That one is an
+// interrupt even where f was done already; whatever comes after f stays in
+// signals, so that none is lost in between.
+func untilSignal(ctx context.Context, signals <-chan os.Signal, f func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-done:
+		}
+	})
+	err := f(ctx)
+	close(done)
+	watch.Wait()
+	return interrupted(ctx, err)
+}
+
+// interrupted gives a lab that is not to come up any more the exit code of an
 // interrupt: nothing was done, so everything is undone.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -85,11 +123,9 @@ func workingDirectory() string {
 	return dir
 }
 
-// exec runs the command and gives its exit code as an error.
-func (s *session) exec(ctx context.Context, l *lab.Lab, args []string) error {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, caught...)
-	defer signal.Stop(signals)
+// exec runs the command, passes the signals on to it, and gives its exit code
+// as an error.
+func (s *session) exec(ctx context.Context, l *lab.Lab, args []string, signals <-chan os.Signal) error {
 	code, err := l.Exec(ctx, lab.Command{
 		Args: args, Env: os.Environ(), Dir: workingDirectory(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals,
@@ -101,17 +137,21 @@ func (s *session) exec(ctx context.Context, l *lab.Lab, args []string) error {
 }
 
 func newExec(s *session) *cobra.Command {
-	return &cobra.Command{
-		Use:   "exec -- COMMAND [ARG...]",
+	cmd := &cobra.Command{
+		Use:   "exec [flags] -- COMMAND [ARG...]",
 		Short: "Run a command on the workstation of a running lab",
 		Long: `Runs the command on the lab's workstation with TALOSCONFIG, KUBECONFIG and
 VIPCTL_CONFIG set, and exits with its code. A command named vipctl is the binary
 that the lab was started with.`,
 		Example: `  vipctl lab exec -- vipctl owner
   vipctl lab exec -- sh -c 'echo "$VIPCTL_LAB_VIP of $VIPCTL_LAB_NODES"'`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args: someCommand,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.exec(context.WithoutCancel(cmd.Context()), s.lab(), args)
+			signals, stop := catch()
+			defer stop()
+			return s.exec(context.WithoutCancel(cmd.Context()), s.lab(), args, signals)
 		},
 	}
+	cmd.Flags().SetInterspersed(false) // what follows the command's name is the command's
+	return cmd
 }

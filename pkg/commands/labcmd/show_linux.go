@@ -50,26 +50,31 @@ func newStatus(s *session) *cobra.Command {
 		Short: "Show a lab's nodes, their power, who holds the VIP, and faults",
 		Example: `  vipctl lab status
   vipctl lab status -o json`,
-		Args: arguments(cobra.NoArgs),
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	format := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*format); err != nil {
 			return err
 		}
-		st, err := s.lab().Status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if *format == formatTable {
-			return writeStatus(s.streams.Out, st)
-		}
-		return writeDocument(s.streams.Out, *format, struct {
-			header
-			lab.Status
-		}{newHeader("LabStatus"), st})
+		return s.printStatus(cmd.Context(), s.lab(), *format)
 	}
 	return cmd
+}
+
+func (s *session) printStatus(ctx context.Context, l *lab.Lab, format string) error {
+	st, err := l.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if format == formatTable {
+		return writeStatus(s.streams.Out, st)
+	}
+	return writeDocument(s.streams.Out, format, struct {
+		header
+		lab.Status
+	}{newHeader("LabStatus"), st})
 }
 
 func writeStatus(w io.Writer, st lab.Status) error {
@@ -140,23 +145,31 @@ func newList(s *session) *cobra.Command {
 		Use:   "list",
 		Short: "List the labs that you have running",
 		Example: `  vipctl lab list
-  vipctl lab list -o json`,
-		Args: arguments(cobra.NoArgs),
+  vipctl lab list -o name`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	format := cmd.Flags().StringP("output", "o", formatName, "how to print: name, json or yaml")
+	format := outputFlagOf(cmd, formatTable, formatName, formatJSON, formatYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if !slices.Contains([]string{formatName, formatJSON, formatYAML}, *format) {
-			return cli.WithHint(cli.Usagef("unknown output format %q", *format), "-o takes name, json or yaml")
+		if err := checkOutput(*format, formatName); err != nil {
+			return err
 		}
 		names, err := lab.List()
+		slices.Sort(names)
 		if err != nil {
 			return err
 		}
-		if *format == formatName {
+		switch {
+		case *format == formatName:
 			for _, n := range names {
 				fmt.Fprintln(s.streams.Out, n)
 			}
 			return nil
+		case *format == formatTable && len(names) == 0:
+			s.streams.Errorf("no lab is running; `vipctl lab up` starts one")
+			return nil
+		case *format == formatTable:
+			return writeLabs(s.streams.Out, describe(cmd.Context(), names))
 		}
 		return writeDocument(s.streams.Out, *format, struct {
 			header
@@ -164,6 +177,23 @@ func newList(s *session) *cobra.Command {
 		}{newHeader("LabList"), describe(cmd.Context(), names)})
 	}
 	return cmd
+}
+
+func writeLabs(w io.Writer, labs []listed) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "LAB\tREADY\tNODES\tVIP")
+	for _, l := range labs {
+		ready := "no"
+		if l.Ready {
+			ready = "yes"
+		}
+		var vips []string
+		for _, v := range l.VIPs {
+			vips = append(vips, v.Address+" on "+cmp.Or(strings.Join(v.Holders, "+"), "none"))
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\n", l.Name, ready, len(l.Nodes), dash(vips))
+	}
+	return t.Flush()
 }
 
 // formatName is the format of a list with one name a line.
@@ -222,7 +252,8 @@ late. With -o json each event is one JSON value on a line, with -o yaml one
 document.`,
 		Example: `  vipctl lab events
   vipctl lab events -o json`,
-		Args: arguments(cobra.NoArgs),
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	format := outputFlag(cmd)
 	follow := cmd.Flags().BoolP("follow", "f", false, "go on printing events as they come")
@@ -263,17 +294,4 @@ func (s *session) printEvent(format string) func(truth.Event) error {
 		_, err := fmt.Fprintln(s.streams.Out, strings.TrimRight(line, " "))
 		return err
 	}
-}
-
-// completeNodes completes the name of a node of the running lab.
-func (s *session) completeNodes(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	st, err := s.lab().Status(cmd.Context())
-	if err != nil || len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, n := range st.Nodes {
-		names = append(names, n.Name)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

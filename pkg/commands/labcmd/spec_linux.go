@@ -12,7 +12,6 @@ import (
 
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/lab"
-	"github.com/vipctl/vipctl/pkg/lab/node"
 )
 
 // specFlags are the flags of a command that starts a lab.
@@ -37,12 +36,11 @@ func addSpecFlags(cmd *cobra.Command) *specFlags {
 	fl.IntVar(&f.spec.Subnets, "subnets", f.spec.Subnets, "2 puts the lesser half of the control planes behind a router, in 10.5.1.0/24")
 	fl.StringVar(&f.spec.TalosVersion, "talos-version", f.spec.TalosVersion, "the version that the nodes say they are and behave like, from v1.8 on")
 	fl.StringVar(&f.spec.ConfigStyle, "config-style", "", "how machine configurations have the VIP: legacy or documents (default: documents from v1.12 on)")
-	_ = cmd.RegisterFlagCompletionFunc("config-style", // fails only for a flag that there isn't
-		cobra.FixedCompletions([]string{node.StyleLegacy, node.StyleDocuments}, cobra.ShellCompDirectiveNoFileComp))
 	fl.BoolVar(&f.spec.TalosTiming, "talos-timing", false, "check etcd's health first after 5 s, as Talos does, not at once")
 	fl.StringVar(&f.spec.KubeAPIServer, "kube-apiserver", "", "run this kube-apiserver, v1.36, on the nodes (default: a stand-in)")
 	fl.Uint32Var(&f.spec.Seed, "seed", 0, "changes the nodes' hardware addresses")
 	fl.DurationVar(&f.timeout, "timeout", time.Minute, "how long the lab may take to come up")
+	completeSpecFlags(cmd, f)
 	return f
 }
 

@@ -14,27 +14,37 @@ func newUp(s *session) *cobra.Command {
 		Short: "Bring a lab up and leave it running",
 		Long: `Brings a lab up, waits until every node has booted and every VIP that a node can
 hold has an owner, and leaves it running until "vipctl lab down". It never
-outlives this machine's boot.`,
+outlives this machine's boot. With -o json or yaml it prints what "vipctl lab
+status" does.`,
 		Example: `  vipctl lab up
   vipctl lab up --name five --control-planes 5 --lease-ttl 10s
   vipctl lab up --workers 2 --vip 10.5.0.50 --vip fd10:5::50
   vipctl lab up --vlan 100 --vip 10.6.0.50
   vipctl lab up --vip-link cp-3=enp1s0`,
-		Args: arguments(cobra.NoArgs),
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := addSpecFlags(cmd)
+	format := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		spec, err := flags.read(*s.name)
 		if err != nil {
 			return err
 		}
+		if err := checkOutput(*format); err != nil {
+			return err
+		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), caught...)
 		defer stop()
-		if _, err := lab.Up(ctx, spec, lab.Options{Progress: s.progress, Timeout: flags.timeout}); err != nil {
+		l, err := lab.Up(ctx, spec, lab.Options{Progress: s.progress, Timeout: flags.timeout})
+		if err != nil {
 			return interrupted(ctx, err)
 		}
-		s.streams.Errorf("the lab %s is up; try `vipctl lab exec --name %s -- vipctl owner`", spec.Name, spec.Name)
-		return nil
+		s.streams.Errorf("the lab %s is up; try `vipctl lab exec%s -- vipctl owner`", spec.Name, s.nameFlag(spec.Name))
+		if *format == formatTable {
+			return nil
+		}
+		return s.printStatus(cmd.Context(), l, *format)
 	}
 	return cmd
 }
@@ -53,6 +63,9 @@ left. One whose supervisor does not answer is killed.`,
 			l := s.lab()
 			if len(args) == 1 {
 				l.Name = args[0]
+			}
+			if err := lab.CheckName(l.Name); err != nil {
+				return usage(err)
 			}
 			return l.Down(cmd.Context())
 		},
