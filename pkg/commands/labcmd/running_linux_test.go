@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,12 @@ func TestCommandsOnARunningLab(t *testing.T) {
 		t.Skipf("the lab cannot run here: %v", err)
 	}
 	t.Cleanup(func() { _ = l.Down(context.Background()) })
+	completed := func(typed string, want ...string) {
+		t.Helper()
+		if got, files := offers(t, append([]string{"--name", name}, strings.Split(typed, " ")...)...); !slices.Equal(got, want) || files {
+			t.Errorf("completing %q = %q, files %v; want %q", typed, got, files, want)
+		}
+	}
 	for _, row := range []struct { // one after the other
 		args string
 		code cli.ExitCode
@@ -77,4 +84,16 @@ func TestCommandsOnARunningLab(t *testing.T) {
 			t.Errorf("vipctl lab %s = %v without a hint", row.args, err)
 		}
 	}
+	completed("power on ", "cp-1", lab.Owner)
+	completed("fault inject freeze ", "cp-1", lab.Owner)
+	completed("fault inject foreign-host ")
+	completed("fault inject foreign-host --vip ", "10.5.0.50")
+	completed("fault inject partition cp-1 --from cp-1,", "cp-1,workstation")
+	completed("fault undo ")
+	if _, err := run(strings.Fields("lab fault inject delay cp-1 --name " + name)...); err != nil {
+		t.Fatal(err)
+	}
+	completed("fault undo ", "delay")
+	completed("fault undo delay ", "cp-1")
+	completed("fault undo loss ")
 }
