@@ -11,6 +11,8 @@ import (
 
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"github.com/siderolabs/talos/pkg/machinery/resources/block"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -20,28 +22,30 @@ import (
 // for a control plane, less 150 MiB that the kernel takes).
 const minMemory = (1848 - 150) << 10
 
+// minEphemeral is what a node needs, in bytes: a disk of 6 GiB less Talos's
+// other partitions (v1.13.9 pkg/cluster/check/nodes.go).
+const minEphemeral = 6<<30 - (2101+100+1+10)<<20
+
 // healthChecks returns Talos's checks in its order (v1.13.9
-// pkg/cluster/check/default.go). What the lab has none of is skipped, as Talos
-// skips it where it is absent: disks, kube-proxy, coredns.
+// pkg/cluster/check/default.go).
 func healthChecks() []healthCheck {
 	const usual = 5 * time.Second
-	none := func(context.Context, *patient) error { return errSkipped }
 	return []healthCheck{
 		{"etcd to be healthy", usual, serviceHealthy("etcd")},
 		{"etcd members to be consistent across nodes", usual, etcdConsistent},
 		{"etcd members to be control plane nodes", usual, etcdOnControlPlanes},
 		{"apid to be ready", usual, apidReady},
 		{"all nodes memory sizes", usual, memorySizes},
-		{"all nodes disk sizes", usual, none},
+		{"all nodes disk sizes", usual, diskSizes},
 		{"no diagnostics", usual, noDiagnostics},
 		{"kubelet to be healthy", usual, serviceHealthy("kubelet")},
 		{"all nodes to finish boot sequence", usual, nodesBooted},
 		{"all k8s nodes to report", 30 * time.Second, nodesReported},
 		{"all control plane static pods to be running", usual, staticPodsPresent},
-		{"all control plane components to be ready", usual, staticPodsReady},
-		{"all k8s nodes to report ready", usual, nodesReady},
-		{"kube-proxy to report ready", usual, none},
-		{"coredns to report ready", usual, none},
+		{"all control plane components to be ready", usual, componentsReady},
+		{"all k8s nodes to report ready", usual, withCNI(nodesReady)},
+		{"kube-proxy to report ready", usual, workloadReady("daemonsets", "kube-proxy")},
+		{"coredns to report ready", usual, withCNI(workloadReady("deployments", "kube-dns"))},
 		{"all k8s nodes to report schedulable", usual, nodesSchedulable},
 	}
 }
@@ -194,35 +198,52 @@ func nodesBooted(ctx context.Context, p *patient) error {
 	return nil
 }
 
-// staticPods calls look with the status of each node's kube-apiserver, the one
-// static pod that the lab has.
-func staticPods(ctx context.Context, p *patient, look func(patientNode, *k8s.StaticPodStatus) error) error {
+func diskSizes(ctx context.Context, p *patient) error {
+	return each(p.nodes, func(n patientNode) error {
+		r, err := safe.StateGetByID[*block.VolumeStatus](ctx, n.state(), constants.EphemeralPartitionLabel)
+		if err != nil {
+			return fmt.Errorf("error getting volume status for node %q: %w", n, err)
+		}
+		if v := r.TypedSpec(); v.Size < minEphemeral {
+			return fmt.Errorf("ephemeral partition %q for node %q is too small, expected at least %d MiB, actual %d MiB",
+				v.Location, n, minEphemeral>>20, v.Size>>20)
+		}
+		return nil
+	})
+}
+
+func staticPodsPresent(ctx context.Context, p *patient) error {
 	return each(p.controlPlanes(), func(n patientNode) error {
 		list, err := safe.StateListAll[*k8s.StaticPodStatus](ctx, n.state())
 		if err != nil {
 			return fmt.Errorf("error listing static pods on node %s: %w", n, err)
 		}
+		var missing []string
+		for _, name := range components() {
+			missing = append(missing, "kube-system/"+name)
+		}
+		slices.Sort(missing)
 		for pod := range list.All() {
-			if strings.HasPrefix(pod.Metadata().ID(), "kube-system/kube-apiserver-") {
-				return look(n, pod)
-			}
+			missing = slices.DeleteFunc(missing, func(name string) bool { return strings.HasPrefix(pod.Metadata().ID(), name) })
 		}
-		return fmt.Errorf("missing static pods on node %s: %v", n, []string{"kube-system/kube-apiserver"})
+		if len(missing) > 0 {
+			return fmt.Errorf("missing static pods on node %s: %v", n, missing)
+		}
+		return nil
 	})
 }
 
-func staticPodsPresent(ctx context.Context, p *patient) error {
-	return staticPods(ctx, p, func(patientNode, *k8s.StaticPodStatus) error { return nil })
-}
-
-func staticPodsReady(ctx context.Context, p *patient) error {
-	return staticPods(ctx, p, func(_ patientNode, pod *k8s.StaticPodStatus) error {
-		conditions, _ := pod.TypedSpec().PodStatus["conditions"].([]any)
-		for _, c := range conditions {
-			if c, _ := c.(map[string]any); c["type"] == "Ready" && c["status"] == "True" {
-				return nil
-			}
+// withCNI skips a check in a cluster that is configured without a CNI: no node
+// need be ready there.
+func withCNI(check func(context.Context, *patient) error) func(context.Context, *patient) error {
+	return func(ctx context.Context, p *patient) error {
+		r, err := safe.StateGetByID[*k8s.BootstrapManifestsConfig](ctx, p.service.cfg.State, k8s.BootstrapManifestsConfigID)
+		switch {
+		case err != nil:
+			return err
+		case r.TypedSpec().CNIName == constants.NoneCNI:
+			return errSkipped
 		}
-		return fmt.Errorf("some pods are not ready for kube-apiserver: [%s]", strings.TrimPrefix(pod.Metadata().ID(), "kube-system/"))
-	})
+		return check(ctx, p)
+	}
 }

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -22,8 +19,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 func TestParseSockets(t *testing.T) {
@@ -204,54 +199,6 @@ func TestHealthCheckSaysWhatItWaitsFor(t *testing.T) {
 	}
 	if !slices.Equal(said, want) || client.StatusCode(err) != codes.DeadlineExceeded {
 		t.Errorf("HealthCheck said %q and ended with %v; want %q and DeadlineExceeded", said, err, want)
-	}
-}
-
-func TestHealthOfKubernetesNodes(t *testing.T) {
-	const ready, notReady = `{"type":"Ready","status":"True"}`, `{"type":"Ready","status":"False"}`
-	node := func(ip, condition, spec string) string {
-		return `{"metadata":{"name":"n` + ip + `"},"spec":{` + spec + `},"status":{"addresses":[{"type":"InternalIP","address":"` + ip + `"}],"conditions":[` + condition + `]}}`
-	}
-	tests := []struct {
-		name                         string
-		nodes                        []string
-		reported, ready, schedulable string // "" for no error
-	}{
-		{"all well", []string{node("10.5.0.2", ready, "")}, "", "", ""},
-		{"none there", nil, "can't find expected node", "", ""},
-		{"one too many", []string{node("10.5.0.2", ready, ""), node("10.5.0.9", ready, "")}, "unexpected nodes", "", ""},
-		{"not ready", []string{node("10.5.0.2", notReady, "")}, "", "some nodes are not ready: [n10.5.0.2]", ""},
-		{"cordoned", []string{node("10.5.0.2", ready, `"unschedulable":true`)}, "", "", "some nodes are not schedulable: [n10.5.0.2]"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path != "/api/v1/nodes" {
-					http.NotFound(w, r)
-				}
-				_, _ = io.WriteString(w, `{"items":[`+strings.Join(tt.nodes, ",")+`]}`)
-			}))
-			defer server.Close()
-			kubeconfig := func() ([]byte, error) {
-				return clientcmd.Write(clientcmdapi.Config{
-					Clusters: map[string]*clientcmdapi.Cluster{"c": {Server: server.URL}},
-					Contexts: map[string]*clientcmdapi.Context{"c": {Cluster: "c"}}, CurrentContext: "c",
-				})
-			}
-			p := &patient{
-				service: &clusterService{cfg: Config{Kubeconfig: kubeconfig}},
-				nodes:   []patientNode{{ips: []netip.Addr{netip.MustParseAddr("10.5.0.2")}, controlPlane: true}},
-			}
-			for _, c := range []struct {
-				check func(context.Context, *patient) error
-				want  string
-			}{{nodesReported, tt.reported}, {nodesReady, tt.ready}, {nodesSchedulable, tt.schedulable}} {
-				err := c.check(t.Context(), p)
-				if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-					t.Errorf("check = %v; want %q", err, c.want)
-				}
-			}
-		})
 	}
 }
 
