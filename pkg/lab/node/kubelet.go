@@ -65,7 +65,7 @@ func (k *kubelet) start() {
 	k.running = true
 	var ctx context.Context
 	ctx, k.unregister = context.WithCancel(context.Background())
-	go (&registration{m: k.m, pod: k.mirror}).run(ctx)
+	go (&registration{m: k.m, pod: k.mirror, mirrored: map[string]mirrored{}}).run(ctx)
 	switch {
 	case k.m.cfg.Worker: // it has no static pods
 		k.m.publishNodeStatus()
@@ -174,19 +174,21 @@ func (k *kubelet) setPod(reason string) {
 	}
 }
 
-// mirror says what the apiserver's pod is to Kubernetes.
-func (k *kubelet) mirror() mirrored {
+// mirror says what a static pod is to Kubernetes.
+func (k *kubelet) mirror(name string) mirrored {
 	k.mu.Lock()
-	absent := k.absent || k.m.cfg.Worker
+	absent := k.absent
 	k.mu.Unlock()
+	switch {
+	case k.m.cfg.Worker, name == k8s.APIServerID && absent:
+		return mirrorAbsent
+	case name != k8s.APIServerID:
+		return mirrorReady // no process that could be anything else
+	}
 	k.pod.Lock()
 	defer k.pod.Unlock()
-	switch {
-	case absent:
-		return mirrorAbsent
-	case k.podReady == "":
+	if k.podReady == "" {
 		return mirrorReady
-	default:
-		return mirrorUnready
 	}
+	return mirrorUnready
 }

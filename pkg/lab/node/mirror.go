@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,7 +16,7 @@ import (
 
 const podsPath = "/api/v1/namespaces/kube-system/pods"
 
-// mirrored is what Kubernetes is told of the apiserver's static pod.
+// mirrored is what Kubernetes is told of a static pod.
 type mirrored int
 
 const (
@@ -25,14 +26,24 @@ const (
 	mirrorReady
 )
 
-// mirror shows the apiserver's static pod in the API, if what it shows there
-// is not what is true.
+// mirror shows the control plane's static pods in the API, as far as what it
+// shows there is not what is true.
 func (r *registration) mirror(ctx context.Context) error {
-	is := r.pod()
-	if r.mirrored == is {
-		return nil
+	for _, name := range controlPlanePods {
+		is := r.pod(name)
+		if r.mirrored[name] == is {
+			continue
+		}
+		if err := r.mirrorPod(ctx, name, is); err != nil {
+			return err
+		}
+		r.mirrored[name] = is
 	}
-	pod := r.staticPod()
+	return nil
+}
+
+func (r *registration) mirrorPod(ctx context.Context, name string, is mirrored) error {
+	pod := r.staticPod(name)
 	path := podsPath + "/" + pod.Name
 	if is == mirrorAbsent {
 		// Node authorization forbids a kubelet what is not there.
@@ -40,7 +51,6 @@ func (r *registration) mirror(ctx context.Context) error {
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
 			return err
 		}
-		r.mirrored = is
 		return nil
 	}
 	// Node authorization shows a kubelet no pod that is not there: create first.
@@ -56,24 +66,25 @@ func (r *registration) mirror(ctx context.Context) error {
 		if err := r.m.parts.kubelet.delete(ctx, path+"?gracePeriodSeconds=0"); err != nil {
 			return err
 		}
-		return r.mirror(ctx)
+		return r.mirrorPod(ctx, name, is)
 	}
-	have.Status = mirrorStatus(r.m.cfg.Addr.Addr(), metav1.Now(), is == mirrorReady)
-	if err := r.m.parts.kubelet.update(ctx, path+"/status", &have); err != nil {
-		return err
-	}
-	r.mirrored = is
-	return nil
+	have.Status = mirrorStatus(name, r.m.cfg.Addr.Addr(), metav1.Now(), is == mirrorReady)
+	return r.m.parts.kubelet.update(ctx, path+"/status", &have)
 }
 
-// staticPod is the apiserver's mirror pod. Its annotations tell a boot from another.
-func (r *registration) staticPod() corev1.Pod {
+// staticPod is the mirror pod of that part of the control plane. Its
+// annotations tell a boot from another.
+func (r *registration) staticPod(name string) corev1.Pod {
+	container := corev1.Container{Name: name, Image: "registry.k8s.io/" + name + ":" + r.m.cfg.KubernetesVersion}
+	if name == k8s.APIServerID {
+		container.Ports = []corev1.ContainerPort{{ContainerPort: apiserver.Port, HostPort: apiserver.Port, Protocol: corev1.ProtocolTCP}}
+	}
 	return corev1.Pod{
 		TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "kube-apiserver-" + r.m.cfg.Name, Namespace: metav1.NamespaceSystem,
+			Name: name + "-" + r.m.cfg.Name, Namespace: metav1.NamespaceSystem,
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: r.m.cfg.Name, UID: r.uid, Controller: new(true)}},
-			Labels:          map[string]string{"k8s-app": "kube-apiserver", "component": "kube-apiserver", "tier": "control-plane"},
+			Labels:          map[string]string{"k8s-app": name, "component": name, "tier": "control-plane"},
 			Annotations: map[string]string{
 				corev1.MirrorPodAnnotationKey: r.m.boot.ID,
 				"kubernetes.io/config.hash":   r.m.boot.ID,
@@ -83,21 +94,18 @@ func (r *registration) staticPod() corev1.Pod {
 		},
 		Spec: corev1.PodSpec{
 			NodeName: r.m.cfg.Name, HostNetwork: true, PriorityClassName: "system-cluster-critical",
-			Containers: []corev1.Container{{
-				Name: "kube-apiserver", Image: "registry.k8s.io/kube-apiserver:" + r.m.cfg.KubernetesVersion,
-				Ports: []corev1.ContainerPort{{ContainerPort: apiserver.Port, HostPort: apiserver.Port, Protocol: corev1.ProtocolTCP}},
-			}},
+			Containers: []corev1.Container{container},
 		},
 	}
 }
 
-func mirrorStatus(addr netip.Addr, now metav1.Time, ready bool) corev1.PodStatus {
+func mirrorStatus(name string, addr netip.Addr, now metav1.Time, ready bool) corev1.PodStatus {
 	condition := map[bool]corev1.ConditionStatus{true: corev1.ConditionTrue, false: corev1.ConditionFalse}[ready]
 	status := corev1.PodStatus{
 		Phase: corev1.PodRunning, HostIP: addr.String(), PodIP: addr.String(), StartTime: &now,
 		PodIPs: []corev1.PodIP{{IP: addr.String()}}, HostIPs: []corev1.HostIP{{IP: addr.String()}},
 		ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "kube-apiserver", Ready: ready, Started: new(true),
+			Name: name, Ready: ready, Started: new(true),
 			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}},
 		}},
 	}

@@ -29,8 +29,8 @@ const (
 // starts with the node.
 const registerRetry = 200 * time.Millisecond
 
-// mirrorEvery is how often it is looked whether the static pod's mirror still
-// shows what is true.
+// mirrorEvery is how often it is looked whether the static pods' mirrors still
+// show what is true.
 const mirrorEvery = time.Second
 
 const (
@@ -39,15 +39,15 @@ const (
 )
 
 // registration is the node as Kubernetes knows it: its kubelet registers it,
-// renews its lease, reports its status and mirrors its static pod, through the
+// renews its lease, reports its status and mirrors its static pods, through the
 // node's KubePrism, as on Talos.
 type registration struct {
 	m   *machine
-	pod func() mirrored // what the static pod is now
+	pod func(name string) mirrored // what a static pod is now
 
-	statusAt time.Time // of the last report
-	uid      types.UID // of the Node
-	mirrored mirrored  // what the mirror says
+	statusAt time.Time           // of the last report
+	uid      types.UID           // of the Node
+	mirrored map[string]mirrored // what the mirrors say
 }
 
 // run keeps the node registered until ctx ends. What dies with the kubelet is

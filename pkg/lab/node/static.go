@@ -44,6 +44,7 @@ func (m *machine) publishStatic() {
 	}
 	m.publishSpecs()
 	m.publishResources()
+	m.publishVolumes()
 }
 
 func machineType(worker bool) machinetype.Type {
