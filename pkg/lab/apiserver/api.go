@@ -61,7 +61,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) answer(w http.ResponseWriter, r *http.Request, q *query) error {
-	if q.verb == "watch" {
+	switch {
+	case q.resource.review != nil:
+		return a.review(w, r, q)
+	case q.verb == "watch":
 		return a.watch(w, q)
 	}
 	ctx, cancel := context.WithTimeout(q.ctx, requestTime)
@@ -96,6 +99,17 @@ func respond(w http.ResponseWriter, q *query, code int, o object, err error) err
 		q.writeOne(w, code, o)
 	}
 	return err
+}
+
+func (a *api) review(w http.ResponseWriter, r *http.Request, q *query) error {
+	if q.verb != "create" || q.name != "" {
+		return apierrors.NewMethodNotSupported(q.resource.groupResource(), q.verb)
+	}
+	o, err := a.read(r, q)
+	if err == nil {
+		q.resource.review(userOf(r.Context()), q.resource.typed(o))
+	}
+	return respond(w, q, http.StatusCreated, o, err)
 }
 
 func (a *api) list(w http.ResponseWriter, q *query) error {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -64,6 +66,8 @@ func TestStockClient(t *testing.T) {
 		"a kubelet may do its work and no more":    testKubelet,
 		"a namespace holds objects, and ends them": testNamespace,
 		"refusals say why":                         testRefusals,
+		"who asks about itself is answered":        testReviews,
+		"a deletion need not say its kind":         testDeletion,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c, admin) })
 	}
@@ -377,8 +381,34 @@ func testRefusals(t *testing.T, _ *cluster, kube *kubernetes.Clientset) {
 	if _, err := maps.Get(t.Context(), "dry", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("Get() after a dry run = %v; want NotFound", err)
 	}
-	if _, err := kube.AppsV1().Deployments("default").List(t.Context(), metav1.ListOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := kube.AppsV1().StatefulSets("default").List(t.Context(), metav1.ListOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("a kind that is not served = %v; want NotFound", err)
+	}
+}
+
+func testDeletion(t *testing.T, _ *cluster, kube *kubernetes.Clientset) {
+	maps := kube.CoreV1().ConfigMaps("default")
+	if _, err := maps.Create(t.Context(), configMap("gone", nil), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	request := kube.CoreV1().RESTClient().Delete().AbsPath("/api/v1/namespaces/default/configmaps/gone")
+	err := request.SetHeader("Content-Type", "application/json").Body([]byte(`{"propagationPolicy":"Background"}`)).Do(t.Context()).Error()
+	if _, left := maps.Get(t.Context(), "gone", metav1.GetOptions{}); err != nil || !apierrors.IsNotFound(left) {
+		t.Errorf("deleting = %v and then Get() = %v; want that it is gone", err, left)
+	}
+}
+
+func testReviews(t *testing.T, _ *cluster, kube *kubernetes.Clientset) {
+	access := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "delete", Resource: "nodes", Name: "cp-1"},
+	}}
+	answer, err := kube.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(), access, metav1.CreateOptions{})
+	if err != nil || !answer.Status.Allowed {
+		t.Errorf("may an admin delete nodes? = %v, %v; want that it is allowed", answer, err)
+	}
+	who, err := kube.AuthenticationV1().SelfSubjectReviews().Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	if err != nil || len(who.Status.UserInfo.Groups) != 2 || who.Status.UserInfo.Groups[0] != "system:masters" {
+		t.Errorf("who am I? = %v, %v; want one of system:masters", who, err)
 	}
 }
 

@@ -83,6 +83,7 @@ func (c *catalog) resourceList(gv schema.GroupVersion) *metav1.APIResourceList {
 	for _, r := range c.of(gv) {
 		l.APIResources = append(l.APIResources, metav1.APIResource{
 			Name: r.plural, SingularName: r.singular, Namespaced: r.namespaced, Kind: r.Kind, Verbs: r.verbs(), ShortNames: r.short,
+			Categories: r.categories(),
 		})
 		if r.setStatus != nil {
 			l.APIResources = append(l.APIResources, metav1.APIResource{
@@ -113,7 +114,7 @@ func (r *resource) discovery() apidiscoveryv2.APIResourceDiscovery {
 	kind := &metav1.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}
 	d := apidiscoveryv2.APIResourceDiscovery{
 		Resource: r.plural, SingularResource: r.singular, ShortNames: r.short,
-		ResponseKind: kind, Scope: apidiscoveryv2.ScopeCluster, Verbs: r.verbs(),
+		ResponseKind: kind, Scope: apidiscoveryv2.ScopeCluster, Verbs: r.verbs(), Categories: r.categories(),
 	}
 	if r.namespaced {
 		d.Scope = apidiscoveryv2.ScopeNamespace
@@ -129,6 +130,9 @@ func (r *resource) discovery() apidiscoveryv2.APIResourceDiscovery {
 func (c *catalog) openAPI(gv schema.GroupVersion) any {
 	paths := map[string]any{}
 	for _, r := range c.of(gv) {
+		if r.review != nil {
+			continue
+		}
 		where := urlOf(gv)
 		if r.namespaced {
 			where += "/namespaces/{namespace}"

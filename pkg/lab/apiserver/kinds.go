@@ -60,14 +60,14 @@ func namespacedResources() []*resource {
 			fields: eventFields, columns: eventColumns(), cells: eventCells,
 		},
 		{
-			GroupVersionKind: core("Pod"), plural: "pods", singular: "pod", short: []string{"po"}, namespaced: true,
+			GroupVersionKind: core("Pod"), plural: "pods", singular: "pod", short: []string{"po"}, namespaced: true, all: true,
 			prefix: "pods", fresh: func() object { return &corev1.Pod{} },
 			setStatus: func(to, from object) { to.(*corev1.Pod).Status = from.(*corev1.Pod).Status },
 			complete:  func(o object) { o.(*corev1.Pod).Status = corev1.PodStatus{Phase: corev1.PodPending} },
 			fields:    podFields, columns: podColumns(), cells: podCells,
 		},
 		{
-			GroupVersionKind: core("Service"), plural: "services", singular: "service", short: []string{"svc"}, namespaced: true,
+			GroupVersionKind: core("Service"), plural: "services", singular: "service", short: []string{"svc"}, namespaced: true, all: true,
 			prefix: "services/specs", fresh: func() object { return &corev1.Service{} },
 			setStatus: func(to, from object) { to.(*corev1.Service).Status = from.(*corev1.Service).Status },
 			complete: func(o object) {

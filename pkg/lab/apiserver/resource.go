@@ -26,6 +26,7 @@ type resource struct {
 	plural, singular string
 	short            []string
 	namespaced       bool
+	all              bool // is part of what "kubectl get all" shows
 	// prefix is below /registry, where kube-apiserver keeps them too
 	// (Kubernetes v1.36 pkg/registry).
 	prefix string
@@ -42,6 +43,8 @@ type resource struct {
 	// columns and cells are the table that clients show; the name comes first.
 	columns []metav1.TableColumnDefinition
 	cells   func(object) []any
+	// review answers what a user asks of itself; nil for what is kept.
+	review func(user, object)
 }
 
 func (r *resource) groupResource() schema.GroupResource {
@@ -86,11 +89,16 @@ type catalog struct {
 
 func newCatalog() *catalog {
 	scheme := runtime.NewScheme()
-	c := &catalog{resources: slices.Concat(clusterResources(), namespacedResources())}
+	c := &catalog{resources: slices.Concat(clusterResources(), namespacedResources(), workloads())}
+	c.resources = append(c.resources, c.reviews()...)
 	for _, r := range c.resources {
 		scheme.AddKnownTypeWithName(r.GroupVersionKind, r.fresh())
 	}
-	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"}) // DeleteOptions
+	// A client says how to delete in the version of what it deletes, or in
+	// none: kubectl does that.
+	for _, gv := range append(c.versions(), metav1.SchemeGroupVersion) {
+		scheme.AddKnownTypes(gv, &metav1.DeleteOptions{})
+	}
 	c.protobuf = protobuf.NewSerializer(scheme, scheme)
 	c.strict = json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{Strict: true})
 	c.lax = json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{})
@@ -123,6 +131,17 @@ func (c *catalog) of(gv schema.GroupVersion) []*resource {
 	return slices.DeleteFunc(slices.Clone(c.resources), func(r *resource) bool { return r.GroupVersion() != gv })
 }
 
+// categories are the names that clients ask for several resources by.
+func (r *resource) categories() []string {
+	if r.all {
+		return []string{"all"}
+	}
+	return nil
+}
+
 func (r *resource) verbs() []string {
+	if r.review != nil {
+		return []string{"create"}
+	}
 	return []string{"create", "delete", "get", "list", "patch", "update", "watch"}
 }
