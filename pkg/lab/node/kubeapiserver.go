@@ -45,16 +45,16 @@ func (m *machine) kubeAPIServer(s *secretFiles) (*exec.Cmd, error) {
 	), nil
 }
 
-// listenings returns what to do at each start of the apiserver, so that it is
-// noted when it listens.
-func (m *machine) listenings(ctx context.Context) (up func()) {
-	stop := func() {}
-	return func() {
-		stop()
-		var once context.Context
-		once, stop = context.WithCancel(ctx)
-		go m.awaitListening(once)
+// listenings returns what to do at each start of the apiserver and at each end,
+// so that it is noted when it listens.
+func (m *machine) listenings(ctx context.Context) (up func(), down func(wanted bool)) {
+	var stop context.CancelFunc
+	up = func() {
+		var run context.Context
+		run, stop = context.WithCancel(ctx)
+		go m.awaitListening(run)
 	}
+	return up, func(bool) { stop() }
 }
 
 func (m *machine) awaitListening(ctx context.Context) {

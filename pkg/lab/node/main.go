@@ -125,7 +125,7 @@ func (m *machine) configuredParts(ctx context.Context, r *reaper, truthLog *os.F
 		go m.watchNodes(ctx)
 	}
 	if m.cfg.KubeAPIServer != "" {
-		m.apiserver.up = m.listenings(ctx)
+		m.apiserver.up, m.apiserver.down = m.listenings(ctx)
 	}
 	go func() {
 		if err := (&kubePrism{m: m}).run(ctx); err != nil {
