@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -33,9 +34,11 @@ const kubePrismAtBoot = time.Second
 type kubePrism struct {
 	m *machine
 
-	mu   sync.Mutex // guards what follows
-	live []string   // the endpoints that answered last, in the configuration's order
-	turn int        // of those, whose it is to take the next connection
+	mu    sync.Mutex      // guards what follows
+	all   []string        // the endpoints, in the configuration's order
+	asked map[string]bool // those that are being asked
+	alive map[string]bool // those that answered last
+	turn  int             // of the live ones, whose it is to take the next connection
 }
 
 // run serves until the context ends.
@@ -65,44 +68,56 @@ func (k *kubePrism) serve(ctx context.Context, ln net.Listener) {
 func (k *kubePrism) check(ctx context.Context) {
 	start := time.Now()
 	for wait := time.Duration(0); pause(ctx, wait); {
-		live := answering(ctx, k.endpoints())
-		k.mu.Lock()
-		k.live = live
-		k.mu.Unlock()
-		if ctx.Err() == nil {
-			k.publish(live)
-		}
+		k.askAll(ctx)
 		if wait = constants.KubePrismHealthCheckInterval; time.Since(start) < wait {
 			wait = kubePrismAtBoot
 		}
 	}
 }
 
-// answering returns the endpoints that take a connection, in their order.
-func answering(ctx context.Context, endpoints []string) []string {
-	answered := make([]bool, len(endpoints))
-	var wg sync.WaitGroup
-	for i, endpoint := range endpoints {
-		wg.Go(func() {
-			conn, err := dialEndpoint(ctx, endpoint, constants.KubePrismHealthCheckTimeout)
-			if answered[i] = err == nil; answered[i] {
-				_ = conn.Close() // that it answered is all
-			}
-		})
+// askAll asks every endpoint, and waits for none: a VIP that nobody owns yet
+// would hold up the servers that are there.
+func (k *kubePrism) askAll(ctx context.Context) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.asked == nil {
+		k.asked, k.alive = map[string]bool{}, map[string]bool{}
 	}
-	wg.Wait()
-	var live []string
-	for i, endpoint := range endpoints {
-		if answered[i] {
-			live = append(live, endpoint)
+	k.all = k.endpoints()
+	maps.DeleteFunc(k.alive, func(e string, _ bool) bool { return !slices.Contains(k.all, e) })
+	k.publish()
+	for _, e := range k.all {
+		if !k.asked[e] {
+			k.asked[e] = true
+			go k.ask(ctx, e)
 		}
 	}
-	return live
+}
+
+// ask notes whether the endpoint takes a connection.
+func (k *kubePrism) ask(ctx context.Context, endpoint string) {
+	conn, err := dialEndpoint(ctx, endpoint, constants.KubePrismHealthCheckTimeout)
+	if err == nil {
+		_ = conn.Close() // that it answered is all
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.asked, endpoint)
+	if k.alive[endpoint] = err == nil; ctx.Err() == nil {
+		k.publish()
+	}
+}
+
+// live returns the endpoints that answered last. The caller holds mu.
+func (k *kubePrism) live() []string {
+	return slices.DeleteFunc(slices.Clone(k.all), func(e string) bool { return !k.alive[e] })
 }
 
 // publish publishes the balancer's health, and which of the cluster's servers
-// it reached, which on Talos comes from Kubernetes' own list of them.
-func (k *kubePrism) publish(live []string) {
+// it reached, which on Talos comes from Kubernetes' own list of them. The
+// caller holds mu.
+func (k *kubePrism) publish() {
+	live := k.live()
 	put(k.m, "k8s.KubePrismController", k8s.NewKubePrismStatuses(k8s.NamespaceName, k8s.KubePrismStatusesID), func(r *k8s.KubePrismStatuses) {
 		*r.TypedSpec() = k8s.KubePrismStatusesSpec{Host: kubePrismAddr, Healthy: len(live) > 0}
 	})
@@ -136,12 +151,13 @@ func (k *kubePrism) endpoints() []string {
 func (k *kubePrism) choices() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.live) == 0 {
+	live := k.live()
+	if len(live) == 0 {
 		return nil
 	}
-	first := k.turn % len(k.live)
+	first := k.turn % len(live)
 	k.turn = first + 1
-	return slices.Concat(k.live[first:], k.live[:first])
+	return slices.Concat(live[first:], live[:first])
 }
 
 // pass connects a client to the first endpoint that takes it.

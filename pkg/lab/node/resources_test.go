@@ -4,10 +4,12 @@ package node
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
+	"golang.org/x/sys/unix"
 )
 
 // soon waits until the condition holds.
@@ -150,14 +153,41 @@ func greeter(t *testing.T, name string) (endpoint k8s.KubePrismEndpoint, stop fu
 	return k8s.KubePrismEndpoint{Host: "127.0.0.1", Port: uint32(ln.Addr().(*net.TCPAddr).Port)}, stop
 }
 
+// silent is an endpoint that says nothing, not even that it is none: its queue
+// of connections is full.
+func silent(t *testing.T) k8s.KubePrismEndpoint {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := addr.(*unix.SockaddrInet4).Port
+	for { // until it is full
+		conn, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), 100*time.Millisecond)
+		if err != nil {
+			return k8s.KubePrismEndpoint{Host: "127.0.0.1", Port: uint32(port)}
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+}
+
 func TestKubePrismFindsTheServerThatLives(t *testing.T) {
 	m, _, _ := newFake(t, nil)
+	unowned := silent(t)
 	dead, stop := greeter(t, "dead")
 	stop()
 	first, stopFirst := greeter(t, "first")
 	second, stopSecond := greeter(t, "second")
 	put(m, "k8s.KubePrismConfigController", k8s.NewKubePrismConfig(k8s.NamespaceName, k8s.KubePrismConfigID), func(r *k8s.KubePrismConfig) {
-		r.TypedSpec().Endpoints = []k8s.KubePrismEndpoint{dead, first, second}
+		r.TypedSpec().Endpoints = []k8s.KubePrismEndpoint{unowned, dead, first, second}
 	})
 	k := &kubePrism{m: m}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -180,6 +210,11 @@ func TestKubePrismFindsTheServerThatLives(t *testing.T) {
 		return err == nil && r.TypedSpec().Healthy
 	}
 	soon(t, "KubePrism is healthy", healthy)
+	soon(t, "it found both that live", func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return len(k.live()) == 2
+	})
 	if got := ask(); got != "first\n" {
 		t.Errorf("answer = %q; want that of the first endpoint that lives", got)
 	}
