@@ -15,7 +15,6 @@ import (
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/vipctl/vipctl/pkg/lab/apiserver"
 	"github.com/vipctl/vipctl/pkg/lab/etcd"
 	"github.com/vipctl/vipctl/pkg/lab/pki"
 	"github.com/vipctl/vipctl/pkg/lab/talosapi"
@@ -124,7 +123,7 @@ func (s apiServices) EndEtcd() error { return s.m.etcd.signal(syscall.SIGTERM) }
 func (s *secretFiles) etcdCluster(peers []Peer) func() (*clientv3.Client, error) {
 	var endpoints []string
 	for _, p := range peers {
-		endpoints = append(endpoints, "https://"+netip.AddrPortFrom(p.Addr, etcd.ClientPort).String())
+		endpoints = append(endpoints, etcd.ClientURL(p.Addr))
 	}
 	return func() (*clientv3.Client, error) { return etcd.Client(s.etcd, endpoints...) }
 }
@@ -135,14 +134,5 @@ func (m *machine) kubeconfig() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cluster.Kubeconfig(m.cfg.Cluster, m.endpoint())
-}
-
-// endpoint is where the cluster's apiserver is asked: the first VIP.
-func (m *machine) endpoint() string {
-	host := m.cfg.Addr.Addr()
-	if len(m.cfg.AllVIPs) > 0 {
-		host = m.cfg.AllVIPs[0]
-	}
-	return "https://" + netip.AddrPortFrom(host, apiserver.Port).String()
+	return cluster.Kubeconfig(m.cfg.Cluster, m.cfg.endpoint())
 }

@@ -28,10 +28,7 @@ func (m *machine) kubeAPIServer(s *secretFiles) (*exec.Cmd, error) {
 	if addr.Is4() {
 		all = netip.IPv4Unspecified()
 	}
-	issuer := "https://" + netip.AddrPortFrom(addr, apiserver.Port).String()
-	if len(m.cfg.AllVIPs) > 0 {
-		issuer = "https://" + netip.AddrPortFrom(m.cfg.AllVIPs[0], apiserver.Port).String()
-	}
+	issuer := m.cfg.endpoint()
 	return exec.Command(m.cfg.KubeAPIServer,
 		"--advertise-address="+addr.String(), "--bind-address="+all.String(), fmt.Sprintf("--secure-port=%d", apiserver.Port),
 		"--anonymous-auth=false", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",

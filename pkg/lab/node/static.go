@@ -39,7 +39,7 @@ func (m *machine) publishStatic() {
 		m.publishEtcdStatic()
 		put(m, "k8s.ControlPlaneBootstrapManifestsController", k8s.NewBootstrapManifestsConfig(), func(r *k8s.BootstrapManifestsConfig) {
 			// No pods, no CNI: talosctl's health check then asks for neither.
-			*r.TypedSpec() = k8s.BootstrapManifestsConfigSpec{Server: m.endpoint(), ClusterDomain: "cluster.local", CNIName: "none"}
+			*r.TypedSpec() = k8s.BootstrapManifestsConfigSpec{Server: m.cfg.endpoint(), ClusterDomain: "cluster.local", CNIName: "none"}
 		})
 	}
 	m.publishSpecs()
