@@ -274,6 +274,17 @@ func TestVIPOnAVLAN(t *testing.T) {
 	if err != nil || spec.TypedSpec().LinkName != "eth0.100" {
 		t.Errorf("AddressSpec of the VIP = %v, %v; want link eth0.100", spec, err)
 	}
+	static := FaultRequest{Fault: "static-vip", Node: "cp-1"}
+	if err := l.Inject(t.Context(), static); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the VIP is an address of eth0.100's, too", func() bool {
+		_, ok := r.addressesOf("10.5.0.2")["eth0.100/"+vip+"/24"]
+		return ok
+	})
+	if err := l.Undo(t.Context(), static); err != nil {
+		t.Fatal(err)
+	}
 	// What silences a node silences it on every network.
 	for _, f := range []FaultRequest{{Fault: "freeze", Node: "cp-1"}, {Fault: "partition", Node: "cp-1"}, {Fault: "power-off", Node: "cp-1"}} {
 		if err := l.Inject(t.Context(), f); err != nil {
