@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -317,6 +318,14 @@ func TestTwoSubnets(t *testing.T) {
 	}
 	if err := l.Inject(t.Context(), FaultRequest{Fault: "partition", Node: "cp-3", Args: map[string]string{FlagFrom: "cp-1"}}); err == nil || !strings.Contains(err.Error(), "share no segment") {
 		t.Errorf("partition of two segments' nodes = %v; want that they share none", err)
+	}
+	down := FaultRequest{Fault: "link-down", Node: "cp-2"}
+	if err := errors.Join(l.Inject(t.Context(), down), l.Undo(t.Context(), down)); err != nil {
+		t.Fatal(err)
+	}
+	cut := slices.DeleteFunc(events(t, l), func(e truth.Event) bool { return e.Node != "cp-2" || e.Detail != "unplugged" })
+	if len(cut) != 1 {
+		t.Errorf("cables pulled out of a node on one segment = %v; want one", cut)
 	}
 	for range 3 { // the queue is first in, first out: cp-3's turn comes
 		owner := holder(t, l, DefaultVIP.String())

@@ -117,10 +117,12 @@ func (a ActiveFault) ways() []l2.Way {
 	}
 }
 
-// unplug pulls the node's cables out, or puts them in again.
+// unplug pulls the node's cables out, or puts them in again: those that it
+// has, for each is written down.
 func (f *faults) unplug(_ context.Context, a ActiveFault, on bool) error {
 	var errs []error
-	for _, sw := range f.segments {
+	for _, l := range f.machines[a.Node].place.Links {
+		sw := f.segments[l.Segment]
 		if on {
 			errs = append(errs, sw.Unplug(a.Node))
 			sw.Forget(a.Node)
