@@ -296,11 +296,8 @@ func (m *machine) order(ctx context.Context, o node.Order) error {
 		answer, stop := context.WithTimeout(ctx, orderTime)
 		err = run.orders.give(answer, o)
 		stop()
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, errMachineGone):
-			return fmt.Errorf("%s: %w", m.place.Name, err)
+		if !errors.Is(err, errMachineGone) {
+			return err
 		}
 	}
 }
@@ -318,11 +315,17 @@ func (m *machine) awaitOn(ctx context.Context) (*boot, error) {
 		case run != nil && !run.orders.gone():
 			return run, nil
 		case power == PowerOff:
-			return nil, fmt.Errorf("%s is off", m.place.Name)
+			return nil, m.errOff()
 		case !sleep(ctx, 10*time.Millisecond):
 			return nil, fmt.Errorf("%s does not come on: %w", m.place.Name, ctx.Err())
 		}
 	}
+}
+
+// errOff refuses what only a machine that is on can do.
+func (m *machine) errOff() error {
+	return withHint(fmt.Errorf("%s is off", m.place.Name),
+		"`vipctl lab power on %s` switches it on; `vipctl lab status` shows when it is", m.place.Name)
 }
 
 // freeze silences the machine's port, then stops every process of it: the
@@ -331,7 +334,7 @@ func (m *machine) freeze() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.run == nil {
-		return fmt.Errorf("%s is off", m.place.Name)
+		return m.errOff()
 	}
 	m.silence("freeze")
 	m.run.frozen = true
@@ -347,7 +350,7 @@ func (m *machine) thaw() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.run == nil {
-		return fmt.Errorf("%s is off", m.place.Name)
+		return m.errOff()
 	}
 	return m.melt()
 }

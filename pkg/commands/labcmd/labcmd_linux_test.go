@@ -193,8 +193,9 @@ func TestStatusTable(t *testing.T) {
 			{Name: "worker-1", Role: "worker", Address: "10.5.0.3", BMC: "10.5.0.103", Power: lab.PowerOff, Faults: []string{"power-off"}},
 		},
 	})
-	want := `Lab default: Talos v1.13.9, lease 5s, boot 3s, etcd's health checked at once (Talos: first after 5 s; see --talos-timing)
-Networks: main 10.5.0.0/24 fd10:5::/64, vlan-100 10.6.0.0/24 fd10:6::/64; configuration style: documents
+	want := `Lab default: Talos v1.13.9, configuration style documents
+Times: lease 5s, boot 3s, etcd checked at once (--talos-timing: after 5 s)
+Networks: main 10.5.0.0/24 fd10:5::/64, vlan-100 10.6.0.0/24 fd10:6::/64
 VIP 10.5.0.50: held by nobody
 VIP 10.9.0.1: held by nobody
   it is elsewhere

@@ -78,12 +78,13 @@ func (s *session) printStatus(ctx context.Context, l *lab.Lab, format string) er
 }
 
 func writeStatus(w io.Writer, st lab.Status) error {
-	health := "etcd's health checked at once (Talos: first after 5 s; see --talos-timing)"
+	health := "etcd checked at once (--talos-timing: after 5 s)"
 	if st.TalosTiming {
-		health = "etcd's health checked as Talos does"
+		health = "etcd checked first after 5 s, as by Talos"
 	}
-	fmt.Fprintf(w, "Lab %s: Talos %s, lease %gs, boot %gs, %s\n", st.Name, st.TalosVersion, st.LeaseTTLSeconds, st.BootTimeSeconds, health)
-	fmt.Fprintf(w, "Networks: %s; configuration style: %s\n", segments(st.Segments), st.ConfigStyle)
+	fmt.Fprintf(w, "Lab %s: Talos %s, configuration style %s\n", st.Name, st.TalosVersion, st.ConfigStyle)
+	fmt.Fprintf(w, "Times: lease %gs, boot %gs, %s\n", st.LeaseTTLSeconds, st.BootTimeSeconds, health)
+	fmt.Fprintf(w, "Networks: %s\n", segments(st.Segments))
 	for _, v := range st.VIPs {
 		fmt.Fprintf(w, "VIP %s: held by %s\n", v.Address, cmp.Or(strings.Join(v.Holders, ", "), "nobody"))
 		if v.Note != "" {

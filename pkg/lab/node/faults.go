@@ -92,10 +92,7 @@ func (f *faults) obey(o Order) error {
 	case o.Fault == "":
 		return errors.New("an order that asks for nothing")
 	}
-	if err := f.set(o); err != nil {
-		return fmt.Errorf("%s: %w", o.Fault, err)
-	}
-	return nil // the supervisor writes it down
+	return f.set(o) // the supervisor writes it down, and names the fault
 }
 
 func (f *faults) set(o Order) error {
