@@ -22,6 +22,12 @@ func link(i int, state string) change {
 	})
 }
 
+func nameless(list []cluster.Member) []cluster.Member {
+	list = learner(list)
+	list[len(list)-1].Hostname = ""
+	return list
+}
+
 func learner(list []cluster.Member) []cluster.Member {
 	list[len(list)-1].Learner = true
 	return list
@@ -168,6 +174,7 @@ var rows = map[string][]row{
 	"etcd-no-learner-or-alarm": {
 		{"neither", healthy(3), Pass, "neither"},
 		{"a learner", healthy(3, everywhere(3, func(i int) change { return listed(i, learner) })), Fail, "cp-3 is a learner"},
+		{"a learner that never started has no name", healthy(3, everywhere(3, func(i int) change { return listed(i, nameless) })), Fail, "a3 is a learner"},
 		{"an alarm", healthy(3, node(1, func(n *cluster.Node) {
 			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a2", Alarm: "NOSPACE"}})
 		})), Fail, "alarm NOSPACE of cp-2"},

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -142,7 +143,7 @@ func (e *EtcdState) complaints(s *cluster.Snapshot) []string {
 	}
 	for _, m := range e.Members {
 		if m.Status != Pass {
-			found = append(found, m.Hostname+": "+m.Problem)
+			found = append(found, cmp.Or(m.Hostname, m.ID)+": "+m.Problem)
 		}
 	}
 	for _, judge := range []func(*cluster.Snapshot) Finding{membersAgree, oneLeader, noLearnerOrAlarm} {

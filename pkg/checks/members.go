@@ -129,7 +129,7 @@ func noLearnerOrAlarm(s *cluster.Snapshot) Finding {
 	var t tally
 	for _, m := range members(s) {
 		if m.Learner {
-			t.say(Fail, "%s is a learner and does not vote", m.Hostname)
+			t.say(Fail, "%s is a learner and does not vote", nameOfMember(s, m.ID))
 		}
 	}
 	for _, a := range alarms(s) {
