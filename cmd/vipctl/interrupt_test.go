@@ -161,6 +161,7 @@ func testInterruptTwice(t *testing.T, lab *testLab) {
 // the command makes of it.
 func TestLabRunPassesOneInterrupt(t *testing.T) {
 	t.Parallel()
+	seat(t)
 	script := `n=0; trap 'n=$((n+1)); echo interrupted >&2' INT; trap 'exit $((40+n))' TERM; echo ready >&2; while :; do sleep 0.05; done`
 	r := start(t, "", "lab", "run", "--", "sh", "-c", script)
 	r.until("ready\n")

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vipctl/vipctl/pkg/commands"
 )
@@ -26,14 +30,38 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// sideBySide lets three labs be up at once, unless -parallel says otherwise:
-// their tests wait most of the time, however few the processors are.
+// seats is how many labs there are at once. Their tests wait, most of the time.
+const seats = 3
+
+// sideBySide lets tests take every seat, however few processors there are,
+// unless -parallel says otherwise.
 func sideBySide() {
 	flag.Parse()
 	said := false
 	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
 	if !said {
-		_ = flag.Set("test.parallel", "3")
+		_ = flag.Set("test.parallel", strconv.Itoa(seats))
+	}
+}
+
+// seat waits for one of the seats, which the tests of pkg/lab take as well, and keeps it until the test ends. The test
+// binaries of one "go test" share them: on few processors more labs at once
+// would disturb what others measure.
+func seat(t *testing.T) {
+	t.Helper()
+	for {
+		for n := range seats {
+			// An abstract socket, which is gone with its process.
+			l, err := net.Listen("unix", fmt.Sprintf("@vipctl-test-%d-%d", os.Getppid(), n))
+			if err == nil {
+				t.Cleanup(func() { _ = l.Close() })
+				return
+			}
+			if !errors.Is(err, syscall.EADDRINUSE) {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -99,6 +127,7 @@ var labs atomic.Int32
 // or fails if VIPCTL_LAB=required.
 func newLab(t *testing.T, flags ...string) *testLab {
 	t.Helper()
+	seat(t)
 	l := &testLab{t: t, name: fmt.Sprintf("test-%d-%d", os.Getpid(), labs.Add(1))}
 	up := vipctl(t, append([]string{"lab", "up", "--name", l.name}, flags...)...)
 	if up.code != 0 {

@@ -7,11 +7,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,14 +51,38 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// sideBySide lets three labs be up at once, unless -parallel says otherwise:
-// their tests wait most of the time, however few the processors are.
+// seats is how many labs there are at once. Their tests wait, most of the time.
+const seats = 3
+
+// sideBySide lets tests take every seat, however few processors there are,
+// unless -parallel says otherwise.
 func sideBySide() {
 	flag.Parse()
 	said := false
 	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
 	if !said {
-		_ = flag.Set("test.parallel", "3")
+		_ = flag.Set("test.parallel", strconv.Itoa(seats))
+	}
+}
+
+// seat waits for one of the seats, and keeps it until the test ends. The test
+// binaries of one "go test" share them: on few processors more labs at once
+// would disturb what others measure.
+func seat(t *testing.T) {
+	t.Helper()
+	for {
+		for n := range seats {
+			// An abstract socket, which is gone with its process.
+			l, err := net.Listen("unix", fmt.Sprintf("@vipctl-test-%d-%d", os.Getppid(), n))
+			if err == nil {
+				t.Cleanup(func() { _ = l.Close() })
+				return
+			}
+			if !errors.Is(err, syscall.EADDRINUSE) {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -126,11 +153,12 @@ func need(t *testing.T) {
 func start(t *testing.T, changes ...func(*Spec)) *Lab {
 	t.Helper()
 	t.Parallel()
+	seat(t)
 	return startAlone(t, changes...)
 }
 
 // startAlone is start for a test that measures, or that looks at more than its
-// own lab: no other of this package runs beside it.
+// own lab: no other of this package runs beside it. It takes no seat.
 func startAlone(t *testing.T, changes ...func(*Spec)) *Lab {
 	t.Helper()
 	need(t)

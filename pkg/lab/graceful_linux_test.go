@@ -28,6 +28,7 @@ func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond)
 
 // TestGracefulMoves reboots the owner, or restarts its kubelet, seven times.
 func TestGracefulMoves(t *testing.T) {
+	seat(t)
 	l := startAlone(t)
 	r := reach{t, l}
 	owner := status1(t, l)

@@ -282,6 +282,7 @@ func hostState(t *testing.T) string {
 }
 
 func TestNothingIsLeft(t *testing.T) {
+	seat(t)
 	need(t)
 	bound := func(t *testing.T, name string) *exec.Cmd {
 		cmd := exec.Command("/proc/self/exe", "test-bound", name)
@@ -336,6 +337,7 @@ func TestNothingIsLeft(t *testing.T) {
 }
 
 func TestClientKilledWhileTheLabComesUp(t *testing.T) {
+	seat(t)
 	need(t)
 	name := testName(t)
 	client := exec.Command("/proc/self/exe", "test-starting", name)

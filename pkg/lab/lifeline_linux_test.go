@@ -20,6 +20,7 @@ func pipes() (list []string) {
 }
 
 func TestDownClosesTheLifeline(t *testing.T) {
+	seat(t)
 	need(t)
 	for _, bound := range []bool{true, false} {
 		before := pipes()
