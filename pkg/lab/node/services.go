@@ -68,6 +68,7 @@ func (s *services) setIf(when func(*machineapi.ServiceInfo) bool, id string, act
 	if info == nil {
 		info = &machineapi.ServiceInfo{Id: id, Events: &machineapi.ServiceEvents{}}
 		s.info[id] = info
+		s.m.journal.logs.Service(id) // a service that says nothing has a log, too
 	}
 	info.State = serviceStates[action]
 	info.Health = &machineapi.ServiceHealth{Unknown: health == healthUnknown, Healthy: health == healthGood, LastChange: now}

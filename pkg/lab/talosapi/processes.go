@@ -10,6 +10,8 @@ import (
 
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/vipctl/vipctl/pkg/lab/process"
 )
 
 // clockTick is what /proc counts processor time in, on every Linux that Go
@@ -42,8 +44,29 @@ func readProcess(dir string) (*machine.ProcessInfo, error) {
 	}
 	info.Executable, _ = os.Readlink(filepath.Join(dir, "exe"))
 	args, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-	info.Args = strings.ReplaceAll(strings.TrimRight(string(args), "\x00"), "\x00", " ")
+	words := strings.Split(strings.TrimRight(string(args), "\x00"), "\x00")
+	info.Args = strings.Join(words, " ")
+	if name := roleName(words); name != "" {
+		info.Command = name
+	}
 	return info, err
+}
+
+// roleName returns what Talos calls a process of the lab's, all of which the
+// kernel calls "exe", or "".
+func roleName(args []string) string {
+	if len(args) < 3 || args[1] != process.Command {
+		return ""
+	}
+	switch args[2] {
+	case process.Machine:
+		return "init"
+	case process.Etcd:
+		return "etcd"
+	case process.APIServer:
+		return "kube-apiserver"
+	}
+	return ""
 }
 
 // parseStat reads /proc/PID/stat (proc_pid_stat(5)), whose second field, the
