@@ -124,6 +124,7 @@ func TestKubectl(t *testing.T) {
 	l := start(t, func(s *Spec) { s.LeaseTTL = 2 * time.Second })
 	testKubectl(t, newKubectl(t, l, bin))
 	t.Run("an unready apiserver says so and serves", func(t *testing.T) { testUnready(t, l, bin) })
+	t.Run("a shutdown cordons the node until it is back", func(t *testing.T) { testCordon(t, l, bin) })
 }
 
 // TestKubectlWithRealAPIServer does the same with Kubernetes' own.
@@ -152,6 +153,12 @@ func testKubectl(t *testing.T, k kubectl) {
 	k.expect("is running at https://10.5.0.50:6443", "cluster-info")
 	k.expect("[+]etcd ok", "get", "--raw", "/readyz?verbose")
 	k.expect("configmap/before created", "create", "configmap", "before", "--from-literal=is=here")
+	k.expect("configmap/gone created", "create", "configmap", "gone")
+	k.expect("deleted", "delete", "configmap", "gone")
+	k.expect("yes", "auth", "can-i", "delete", "nodes")
+	for _, part := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+		k.eventually(part+"-cp-3", "get", "pods", "-n", "kube-system", "-l", "k8s-app="+part)
+	}
 	k.eventually("kube-apiserver-cp-1", "get", "pods", "-n", "kube-system", "--field-selector", "spec.nodeName=cp-1,status.phase=Running")
 	nodes, stop := k.watch("get", "nodes", "-w", "--show-labels")
 	eventually(t, "the watch shows the nodes", func() bool { return nodes.has("cp-1") && nodes.has("cp-3") })
@@ -252,4 +259,29 @@ func testUnready(t *testing.T, l *Lab, bin string) {
 	}
 	k.expect("ok", "get", "--raw", "/readyz")
 	k.eventually("1/1", "get", "pods", "-n", "kube-system", "kube-apiserver-"+owner)
+}
+
+// testCordon shuts down a node that does not hold the VIP, and powers it on.
+func testCordon(t *testing.T, l *Lab, bin string) {
+	k := newKubectl(t, l, bin)
+	node := testSpec("").places()[0]
+	if k.owner() == node.Name {
+		node = testSpec("").places()[1]
+	}
+	if err := (reach{t, l}).talos(node.Addr.String(), "admin").Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.eventually("SchedulingDisabled", "get", "node", node.Name)
+	eventually(t, node.Name+" is off", func() bool { _, n := status(t, l, node.Name); return n.Power == PowerOff })
+	req := FaultRequest{Fault: "power-off", Node: node.Name}
+	if err := l.Inject(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Undo(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, node.Name+" is schedulable again", func() bool {
+		out, code := k.run("get", "node", node.Name, "-o", "jsonpath=<{.spec.unschedulable}{.metadata.annotations}>")
+		return code == 0 && !strings.Contains(out, "true")
+	})
 }

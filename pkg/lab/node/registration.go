@@ -102,6 +102,8 @@ func (r *registration) node(ctx context.Context) error {
 		return err
 	case !r.m.cfg.Worker && !hasRole(&have):
 		return r.giveRole(ctx, &have)
+	case cordoned(&have) && !r.m.sequencer.goingDown():
+		return r.uncordon(ctx, &have)
 	case isReady(&have) && time.Since(r.statusAt) < statusEvery:
 		r.uid = have.UID
 		return nil
@@ -185,7 +187,7 @@ func (r *registration) status(now metav1.Time, before []corev1.NodeCondition) co
 		},
 		Conditions: conditions(now, before),
 		NodeInfo: corev1.NodeSystemInfo{
-			MachineID: r.m.nodeID(r.m.cfg.Name), BootID: r.m.boot.ID,
+			MachineID: r.m.nodeID(r.m.cfg.Name), SystemUUID: r.m.systemUUID(), BootID: r.m.boot.ID,
 			KubeletVersion: r.m.cfg.KubernetesVersion, OSImage: "Talos (" + r.m.cfg.TalosVersion + ")",
 			KernelVersion: kernelRelease(), ContainerRuntimeVersion: "containerd://2.1.4",
 			OperatingSystem: "linux", Architecture: runtime.GOARCH,

@@ -42,12 +42,12 @@ func (m *machine) Reboot(mode machineapi.RebootRequest_Mode) string {
 }
 
 // Shutdown starts the shutdown sequence and returns its actor ID. Without
-// force Talos drains the node first, while the VIP stays; nothing is scheduled
-// on the lab's nodes, so that their drain is over at once.
+// force Talos cordons and drains the node first, while the VIP stays; nothing is
+// scheduled on the lab's nodes, so that their drain is over at once.
 func (m *machine) Shutdown(force bool) string {
 	phases := []phase{one("storeShutdown", "storeShutdown", nothing)}
 	if !force {
-		phases = append(phases, one("drain", "cordonAndDrainNode", nothing))
+		phases = append(phases, one("drain", "cordonAndDrainNode", m.cordon))
 	}
 	phases = append(phases, m.goDown(false)...)
 	phases = append(phases, one("shutdown", "shutdown", func(context.Context) { m.end(ExitPowerOff) }))

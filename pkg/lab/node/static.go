@@ -45,6 +45,7 @@ func (m *machine) publishStatic() {
 	m.publishSpecs()
 	m.publishResources()
 	m.publishVolumes()
+	m.publishHardware()
 }
 
 func machineType(worker bool) machinetype.Type {
