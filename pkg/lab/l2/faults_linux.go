@@ -75,6 +75,29 @@ func (s *Switch) losesAnnouncement(port string, frame []byte) (netip.Addr, bool)
 	return addr, ok && (slices.Contains(s.unannounced[port], addr) || slices.Contains(s.unannounced[""], addr))
 }
 
+// Refuse drops the frames that come in through the port and claim to be from
+// one of the addresses, as a port does that is secured against forged ones. It
+// replaces what was refused before; without addresses nothing is.
+func (s *Switch) Refuse(port string, addrs ...netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(addrs) == 0 {
+		delete(s.refused, port)
+		return
+	}
+	s.refused[port] = slices.Clone(addrs)
+}
+
+// refuses says whether the frame that came in through the port is one to
+// refuse. The caller holds mu.
+func (s *Switch) refuses(port string, frame []byte) bool {
+	if len(s.refused) == 0 {
+		return false
+	}
+	from, alike := claimed(frame)
+	return slices.Contains(s.refused[port], from) || slices.Contains(s.refused[port], alike)
+}
+
 // Unplug pulls the cable out of the port: first no frame passes any more, then
 // the host's link loses its carrier. It must be called in the namespace in
 // which the port was attached, and so must Plug.

@@ -30,6 +30,7 @@ type Switch struct {
 	// unannounced are the addresses whose gratuitous ARPs are dropped, by
 	// port, "" being all ports.
 	unannounced map[string][]netip.Addr
+	refused     map[string][]netip.Addr // see Refuse, by port
 
 	learned sync.Map // MAC -> *Port
 	late    late
@@ -46,7 +47,7 @@ func New(recorder truth.Recorder, watch ...netip.AddrPort) *Switch {
 	return &Switch{
 		truth: recorder, answers: newAnswers(watch),
 		ports: make(map[string]*Port), parted: make(map[direction]struct{}),
-		cables: make(map[string]*cable), unannounced: make(map[string][]netip.Addr),
+		cables: make(map[string]*cable), unannounced: make(map[string][]netip.Addr), refused: make(map[string][]netip.Addr),
 	}
 }
 
@@ -105,6 +106,9 @@ func (s *Switch) forward(p *Port, frame []byte) {
 	}
 	if addr, lost := s.losesAnnouncement(p.name, frame); lost {
 		s.truth.Record(truth.Event{Node: p.name, Kind: truth.ARPLost, Detail: addr.String()})
+		return
+	}
+	if s.refuses(p.name, frame) {
 		return
 	}
 	line := &p.cable.lines[Out]
