@@ -85,6 +85,7 @@ const (
 	faultDelay       = "delay"
 	faultLoss        = "loss"
 	faultLoseGARP    = "lose-garp"
+	faultSecurity    = "port-security"
 	faultForeignHost = "foreign-host"
 )
 
@@ -105,6 +106,8 @@ func Faults() []Fault {
 			Flags: map[string]string{flagPercent: "how many of a hundred (default: " + defaultPercent + ")", flagDirection: direction}},
 		{Name: faultLoseGARP, Scope: ScopeSwitch, Target: TargetNodeAll, What: "swallow the gratuitous ARPs that the node, or every one, sends for a VIP",
 			Flags: map[string]string{flagVIP: "for which VIP (default: all)"}},
+		{Name: faultSecurity, Scope: ScopeSwitch, What: "drop what the node sends from a VIP, as a port does that is secured against forged addresses",
+			Flags: map[string]string{flagVIP: "from which VIP (default: all)"}},
 		{Name: faultForeignHost, Scope: ScopeNetwork, Target: TargetNone, What: "put a host on the segment that is no node and has the VIP's address",
 			Flags: map[string]string{flagVIP: "which VIP (default: the first)", flagAnnounce: "whether it sends a gratuitous ARP: true or false (default: false)"}},
 		{Name: "apiserver-kill", Scope: ScopeNode, What: "kill the kube-apiserver and keep it from coming back",
@@ -123,6 +126,8 @@ func Faults() []Fault {
 		{Name: "kubelet-stop", Scope: ScopeNode, What: "let the kubelet crash and stay down"},
 		{Name: "split-brain", Scope: ScopeNode, What: "let the node carry and announce the VIP as if it owned it", Flags: vip},
 		{Name: "static-vip", Scope: ScopeNode, What: "make the VIP a static address of the node's machine configuration", Flags: vip},
+		{Name: "node-ip-vip", Scope: ScopeNode, What: "let the kubelet take the VIP for the node's address", Flags: vip},
+		{Name: "etcd-peer-vip", Scope: ScopeNode, Lasting: true, What: "let the node's etcd advertise the VIP to its peers, too", Flags: vip},
 		{Name: "ghost", Scope: ScopeNode, What: "leave a key of the node in the election that nobody stands behind, so that a failover stalls at it",
 			Flags: map[string]string{flagVIP: vip[flagVIP], "hostname": "the host name in the key (default: the node's)"}},
 		{Name: "duplicate-hostname", Scope: ScopeNode, What: "give the node the host name of another",

@@ -43,6 +43,7 @@ func (f *faults) deed(fault Fault) deed {
 		faultDelay:       f.impair,
 		faultLoss:        f.impair,
 		faultLoseGARP:    f.loseAnnouncements,
+		faultSecurity:    f.secure,
 		faultForeignHost: f.invite,
 	}
 	if fault.Scope == ScopeNode {

@@ -1,8 +1,10 @@
 package lab
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -48,7 +50,7 @@ func (f files) write(s Spec, now time.Time) (password string, err error) {
 	if err := f.writeTalosconfigs(s, cluster); err != nil {
 		return "", err
 	}
-	kubeconfig, err := cluster.Kubeconfig(s.Name, "https://"+netip.AddrPortFrom(s.VIPs[0], 6443).String())
+	kubeconfig, err := cluster.Kubeconfig(s.Name, "https://"+net.JoinHostPort(cmp.Or(s.Endpoint, s.VIPs[0].String()), "6443"))
 	if err != nil {
 		return "", fmt.Errorf("making the kubeconfig: %w", err)
 	}
@@ -67,13 +69,18 @@ func (f files) write(s Spec, now time.Time) (password string, err error) {
 	return password, nil
 }
 
-// writeTalosconfigs writes one for the administrator and one for each lesser role.
+// writeTalosconfigs writes one for the administrator, one for each lesser role,
+// and one that names the VIPs as endpoints, where Talos says not to.
 func (f files) writeTalosconfigs(s Spec, cluster *pki.Cluster) error {
 	nodes, _ := s.addresses()
 	for suffix, role := range map[string]string{
-		"": "os:admin", "-operator": "os:operator", "-reader": "os:reader",
+		"": "os:admin", "-operator": "os:operator", "-reader": "os:reader", "-vip": "os:admin",
 	} {
-		data, err := cluster.Talosconfig(s.Name, nodes, nodes, role, certificateLife)
+		endpoints := nodes
+		if suffix == "-vip" {
+			endpoints = texts(s.VIPs)
+		}
+		data, err := cluster.Talosconfig(s.Name, endpoints, nodes, role, certificateLife)
 		if err != nil {
 			return fmt.Errorf("making the talosconfig for %s: %w", role, err)
 		}
@@ -87,16 +94,19 @@ func (f files) writeTalosconfigs(s Spec, cluster *pki.Cluster) error {
 // environment is what a command on the workstation finds set, besides what its
 // caller gave it.
 func (f files) environment(s Spec) map[string]string {
-	var vips []string
-	for _, v := range s.VIPs {
-		vips = append(vips, v.String())
-	}
 	nodes, workers := s.addresses()
 	return map[string]string{
 		"TALOSCONFIG": f.talosconfig(), "KUBECONFIG": f.kubeconfig(), "VIPCTL_CONFIG": f.config(),
-		EnvName: s.Name, EnvVIP: strings.Join(vips, ","), EnvNodes: strings.Join(nodes, ","),
+		EnvName: s.Name, EnvVIP: strings.Join(texts(s.VIPs), ","), EnvNodes: strings.Join(nodes, ","),
 		EnvWorkers: strings.Join(workers, ","),
 	}
+}
+
+func texts(addrs []netip.Addr) (all []string) {
+	for _, a := range addrs {
+		all = append(all, a.String())
+	}
+	return all
 }
 
 // The vipctl configuration file, as far as the lab fills it in.

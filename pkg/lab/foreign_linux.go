@@ -89,18 +89,23 @@ func settle(ctx context.Context, vip netip.Addr, announce string) error {
 	if err := netns.SetUp(nodeLink); err != nil {
 		return err
 	}
-	bits := 64
-	if vip.Is4() {
-		bits = Network.Bits()
-	}
-	kernel := operator.NewKernel(nodeLink)
-	if err := kernel.AddAddress(netip.PrefixFrom(vip, bits)); err != nil {
-		return fmt.Errorf("giving the foreign host %s: %w", vip, err)
-	}
 	if err := awaitCarrier(ctx); err != nil {
 		return err
 	}
-	if loud, _ := strconv.ParseBool(announce); loud && vip.Is4() {
+	loud, _ := strconv.ParseBool(announce)
+	switch {
+	case vip.Is6() && loud:
+		return usagef("--announce is for IPv4: a gratuitous ARP cannot be about %s", vip)
+	case vip.Is6():
+		// It does not look whether another has the address: it would find the
+		// owner, and keep silent.
+		return netns.Configure(nodeLink, netip.PrefixFrom(vip, NetworkIPv6.Bits()))
+	}
+	kernel := operator.NewKernel(nodeLink)
+	if err := kernel.AddAddress(netip.PrefixFrom(vip, Network.Bits())); err != nil {
+		return fmt.Errorf("giving the foreign host %s: %w", vip, err)
+	}
+	if loud {
 		return kernel.Announce(vip)
 	}
 	return nil

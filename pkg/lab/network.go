@@ -62,7 +62,13 @@ type place struct {
 	Links  []link // the main one first
 }
 
-func (p place) has(linkName string) bool {
+// has says whether the node, of that release, has the link that is meant by the name.
+func (p place) has(linkName string, release node.Release) bool {
+	var links []node.Link
+	for _, l := range p.Links {
+		links = append(links, l.Link)
+	}
+	linkName = release.LinkNamed(linkName, links)
 	return linkName == "lo" || slices.ContainsFunc(p.Links, func(l link) bool { return l.Name == linkName })
 }
 
@@ -102,6 +108,7 @@ func (s Spec) places() []place {
 			home = 1
 		}
 		p.Links = s.links(n, home)
+		p.Links[0].AltNames = []string{fmt.Sprintf("enx%x", p.MAC)} // as udev's policy "mac" names it
 		p.Addr = p.Links[0].Addrs[0].Addr()
 		all = append(all, p)
 	}
@@ -206,8 +213,9 @@ func (s Spec) vipLink(p place, vip netip.Addr) string {
 // eligible returns the nodes that can win the VIP: control planes that have it
 // configured on a link that is there.
 func (s Spec) eligible(vip netip.Addr) (names []string) {
+	release, _ := node.ParseRelease(s.TalosVersion)
 	for _, p := range s.places() {
-		if !p.Worker && slices.ContainsFunc(s.vipsOf(p), func(v node.VIP) bool { return v.Addr == vip && p.has(v.Link) }) {
+		if !p.Worker && slices.ContainsFunc(s.vipsOf(p), func(v node.VIP) bool { return v.Addr == vip && p.has(v.Link, release) }) {
 			names = append(names, p.Name)
 		}
 	}

@@ -48,7 +48,8 @@ type Spec struct {
 	VIPNodes []string `json:"vipNodes,omitempty"`
 	// VIPLinks names the link that VIPs are configured on, by node, and of all
 	// others under "". By default it is the VLAN for a VIP of the VLAN's
-	// subnets, and else eth0. The link need not exist: then the node never
+	// subnets, and else eth0. It may be another name of eth0, which is enx and
+	// the hardware address, as udev gives it. The link need not exist: then the node never
 	// campaigns, as on Talos.
 	VIPLinks map[string]string `json:"vipLinks,omitempty"`
 	// VLAN is the ID of a VLAN that every node and the workstation are on, as
@@ -65,6 +66,13 @@ type Spec struct {
 	ConfigStyle string `json:"configStyle,omitempty"`
 	// TalosTiming keeps Talos's delays; without it etcd's health is checked at once.
 	TalosTiming bool `json:"talosTiming,omitempty"`
+	// NoKubePrism turns KubePrism off: a worker's kubelet then goes to the
+	// cluster's endpoint, and a control plane's to the node itself, as on Talos.
+	NoKubePrism bool `json:"noKubePrism,omitempty"`
+	// Endpoint is the host of the cluster's endpoint, in machine configurations
+	// and kubeconfigs: an address, or a name, which nothing in the lab resolves.
+	// By default it is the first VIP.
+	Endpoint string `json:"endpoint,omitempty"`
 	// KubeAPIServer is the absolute path of a kube-apiserver v1.36 that the nodes
 	// run; without it they run a stand-in.
 	KubeAPIServer string `json:"kubeAPIServer,omitempty"`
@@ -119,6 +127,7 @@ func (s Spec) Default() Spec {
 
 var (
 	namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+	hostPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 	linkPattern = regexp.MustCompile(`^[^\s/]{1,15}$`) // IFNAMSIZ is 16 with its zero
 )
 
@@ -162,6 +171,9 @@ func (s Spec) Validate() error {
 		wrong("config-style", "%q is neither %s nor %s", s.ConfigStyle, node.StyleLegacy, node.StyleDocuments)
 	case s.ConfigStyle == node.StyleDocuments && !release.HasDocuments():
 		wrong("config-style", "Talos %s has no documents for VIPs; v1.12 and later do", s.TalosVersion)
+	}
+	if _, err := netip.ParseAddr(s.Endpoint); s.Endpoint != "" && err != nil && !hostPattern.MatchString(s.Endpoint) {
+		wrong("endpoint", "%q is neither an address nor a host name", s.Endpoint)
 	}
 	if s.KubeAPIServer != "" && !filepath.IsAbs(s.KubeAPIServer) {
 		wrong("kube-apiserver", "%q is not an absolute path", s.KubeAPIServer)

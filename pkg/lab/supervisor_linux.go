@@ -207,6 +207,7 @@ func (s *supervisor) buildNode(p place, events *os.File, password string) error 
 		LeaseTTL: s.spec.LeaseTTL, TalosTiming: s.spec.TalosTiming,
 		TalosVersion: s.spec.TalosVersion, KubernetesVersion: KubernetesVersion,
 		Dir: dir + "/disk", Secrets: s.files.secrets(), KubeAPIServer: s.spec.KubeAPIServer,
+		NoKubePrism: s.spec.NoKubePrism, Endpoint: s.spec.Endpoint,
 	}
 	for _, l := range p.Links {
 		cfg.Links = append(cfg.Links, l.Link)

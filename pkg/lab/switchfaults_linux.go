@@ -175,21 +175,40 @@ func impairment(active []ActiveFault, node string, way l2.Way) (i l2.Impairment,
 // loseAnnouncements swallows the gratuitous ARPs of a node, or of every one: a
 // fault of its own of the switch, so that one may be undone without the other.
 func (f *faults) loseAnnouncements(_ context.Context, a ActiveFault, on bool) error {
-	lost := f.spec.VIPs
-	if name := a.Args[flagVIP]; name != "" {
-		vip, err := f.vip(name)
-		if err != nil {
-			return err
-		}
-		lost = []netip.Addr{vip}
-	}
-	if !on {
-		lost = nil
+	lost, err := f.vipsOf(a, on)
+	if err != nil {
+		return err
 	}
 	for _, sw := range f.segments {
 		sw.LoseAnnouncements(a.Node, lost...) // no node is the switch's name for all
 	}
 	return nil
+}
+
+// secure drops the frames that the node sends from VIPs.
+func (f *faults) secure(_ context.Context, a ActiveFault, on bool) error {
+	refused, err := f.vipsOf(a, on)
+	if err != nil {
+		return err
+	}
+	for _, sw := range f.segments {
+		sw.Refuse(a.Node, refused...)
+	}
+	return nil
+}
+
+// vipsOf returns the VIPs that a fault is about: all, the one that it names, or
+// none any more when it is undone.
+func (f *faults) vipsOf(a ActiveFault, on bool) ([]netip.Addr, error) {
+	name := a.Args[flagVIP]
+	switch {
+	case !on:
+		return nil, nil
+	case name == "":
+		return f.spec.VIPs, nil
+	}
+	vip, err := f.vip(name)
+	return []netip.Addr{vip}, err
 }
 
 // vip returns the lab's VIP that is named, or the first.

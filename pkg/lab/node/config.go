@@ -50,6 +50,10 @@ type Config struct {
 	// is: "legacy" (machine.network), or "documents", which Talos has from v1.12
 	// on. Empty means documents where the version has them.
 	ConfigStyle string `json:"configStyle,omitempty"`
+	// NoKubePrism is a machine configuration with KubePrism turned off.
+	NoKubePrism bool `json:"noKubePrism,omitempty"`
+	// Endpoint is the cluster's where it is not the first VIP: an address or a name.
+	Endpoint string `json:"endpoint,omitempty"`
 	// KubeAPIServer is the path of a real kube-apiserver; "" is the stand-in.
 	KubeAPIServer string `json:"kubeAPIServer,omitempty"`
 	// Dir is the node's disk: it survives a power cut.
@@ -80,6 +84,8 @@ type Link struct {
 	// VLAN is the VLAN's ID; 0 is a link that is none. The VLAN's parent is
 	// the node's main link.
 	VLAN uint16 `json:"vlan,omitempty"`
+	// AltNames are its other names, as udev gives them.
+	AltNames []string `json:"altNames,omitempty"`
 }
 
 // AllLinks returns Links, or what none stand for.
@@ -101,6 +107,26 @@ func (c Config) Addrs() []netip.Addr {
 		}
 	}
 	return all
+}
+
+// LinkNamed returns the name of the link that a VIP's configuration means on
+// nodes of the release: the very name, or that of a link with it as another.
+func (r Release) LinkNamed(name string, links []Link) string {
+	for _, l := range links {
+		if r.KnowsAltNames() && slices.Contains(l.AltNames, name) {
+			return l.Name
+		}
+	}
+	return name
+}
+
+// resolved returns the configuration with the VIPs on the links that are meant.
+func (c Config) resolved() Config {
+	c.VIPs = slices.Clone(c.VIPs)
+	for i, vip := range c.VIPs {
+		c.VIPs[i].Link = c.release().LinkNamed(vip.Link, c.AllLinks())
+	}
+	return c
 }
 
 // LinkOf returns the link that a VIP is configured on, or in whose network the

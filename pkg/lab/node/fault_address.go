@@ -40,7 +40,7 @@ func hostPrefix(vip netip.Addr) netip.Prefix { return netip.PrefixFrom(vip, vip.
 // owns reports whether the node's own operator carries the address.
 func (f *faults) owns(vip netip.Addr) bool { return f.m.held.addrs[hostPrefix(vip)] }
 
-// addLeftover adds the VIP to the link without a word to the neighbours, nor a
+// addLeftover adds the VIP to its link without a word to the neighbours, nor a
 // spec that asks for it.
 func (f *faults) addLeftover(vip netip.Addr) error {
 	if f.owns(vip) {

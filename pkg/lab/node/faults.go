@@ -49,11 +49,13 @@ func (f *faults) table() map[string]nodeFault {
 		"duplicate-hostname": {f.rename, f.nameBack},
 		"etcd-kill":          {f.killEtcd, f.reviveEtcd},
 		"etcd-nospace":       {f.raiseNoSpace, f.disarmNoSpace},
+		"etcd-peer-vip":      {f.advertiseVIP, f.advertiseOwn},
 		"ghost":              {f.leaveGhost, f.banGhost},
 		"kubelet-stop":       toggle(f.m.kubelet.hold),
 		"learner":            {f.addLearner, f.removeLearner},
 		"leftover-vip":       f.address(f.addLeftover, f.removeLeftover),
 		"member-removed":     {f.removeMember, f.rejoin},
+		"node-ip-vip":        {f.mistakeVIP, f.ownNodeIP},
 		"slow-disk":          {f.slowDisk, f.endOf("slow-disk")},
 		"split-brain":        f.address(f.addSecondOwner, f.removeSecondOwner),
 		"static-vip":         f.address(f.addStatic, f.removeStatic),
@@ -69,7 +71,7 @@ func (m *machine) able(fault string) error {
 		return nil
 	}
 	switch fault {
-	case "duplicate-hostname", "kubelet-stop", "leftover-vip", "split-brain", "static-vip":
+	case "duplicate-hostname", "kubelet-stop", "leftover-vip", "node-ip-vip", "split-brain", "static-vip":
 		return nil
 	}
 	return errors.New("the node is no control plane")

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -20,11 +21,28 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"golang.org/x/sys/unix"
+
+	"github.com/vipctl/vipctl/pkg/lab/apiserver"
 )
 
 // kubePrismAddr is where programs on a node find the Kubernetes API, whichever
 // of its servers lives.
 var kubePrismAddr = net.JoinHostPort("127.0.0.1", strconv.Itoa(constants.DefaultKubePrismPort))
+
+// kubeletServer is where the node's kubelet finds the Kubernetes API: by
+// KubePrism or, without it, on the node itself if that is a control plane, and
+// else at the cluster's endpoint (Talos v1.13.9
+// internal/app/machined/pkg/controllers/secrets/kubelet.go).
+func (c Config) kubeletServer() string {
+	switch {
+	case !c.NoKubePrism:
+		return kubePrismAddr
+	case !c.Worker:
+		return net.JoinHostPort("localhost", strconv.Itoa(apiserver.Port))
+	default:
+		return strings.TrimPrefix(c.endpoint(), "https://")
+	}
+}
 
 // kubePrismAtBoot is how often the endpoints are tried while the cluster comes
 // up, for one of Talos's intervals; from then on Talos's own is kept.

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -59,6 +60,12 @@ func setUpLink(l Link) error {
 	for _, addr := range l.Addrs {
 		if err := netlink.AddrReplace(link, toNetlink(addr)); err != nil {
 			return fmt.Errorf("add %v to link %s: %w", addr, l.Name, err)
+		}
+	}
+	for _, name := range l.AltNames {
+		// A kernel before v5.5 has no such names.
+		if err := netlink.LinkAddAltName(link, name); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+			return fmt.Errorf("call link %s also %s: %w", l.Name, name, err)
 		}
 	}
 	if err := netlink.LinkSetUp(link); err != nil {

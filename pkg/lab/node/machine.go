@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"log"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,12 +22,15 @@ import (
 
 // machine is the node while it is powered on.
 type machine struct {
-	cfg   Config
-	truth truth.Recorder
-	log   *log.Logger
-	parts parts
-	boot  bootMark
-	clock *talosapi.Clock
+	cfg Config
+	// configured are the VIPs as the machine configuration has them, whose links
+	// may go by other names than in cfg.
+	configured []VIP
+	truth      truth.Recorder
+	log        *log.Logger
+	parts      parts
+	boot       bootMark
+	clock      *talosapi.Clock
 	// maintenance says that it has no configuration.
 	maintenance bool
 	state       state.State
@@ -52,6 +56,8 @@ type machine struct {
 	joining   atomic.Pointer[[]etcd.Peer] // the cluster that etcd is to join; nil: the initial one
 	// etcdCluster returns a new client of every control plane's member.
 	etcdCluster func() (*clientv3.Client, error)
+
+	mistaken atomic.Pointer[netip.Addr] // the VIP that the kubelet takes for the node's address; nil: none
 
 	linger time.Duration // see lingerTime
 
@@ -87,7 +93,7 @@ func newMachine(cfg Config, rec truth.Recorder, logger *log.Logger, mark bootMar
 	}
 	clock := &talosapi.Clock{}
 	m := &machine{
-		cfg: cfg, truth: rec, log: logger, boot: mark, clock: clock, maintenance: maintenance,
+		cfg: cfg.resolved(), configured: cfg.VIPs, truth: rec, log: logger, boot: mark, clock: clock, maintenance: maintenance,
 		state: st, events: talosapi.NewEventLog(clock), journal: newJournal(logger.Writer()), sequencer: &sequencer{},
 		exit: make(chan int, 1),
 	}

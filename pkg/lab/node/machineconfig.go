@@ -40,6 +40,9 @@ func machineConfig(cfg Config, bundle *secrets.Bundle) (config.Provider, error) 
 	// Nothing of these runs on the lab's nodes.
 	main.ClusterConfig.ProxyConfig = &v1alpha1.ProxyConfig{Disabled: new(true)}
 	main.ClusterConfig.CoreDNSConfig = &v1alpha1.CoreDNS{CoreDNSDisabled: new(true)}
+	if cfg.NoKubePrism {
+		main.MachineConfig.MachineFeatures.KubePrismSupport = &v1alpha1.KubePrism{ServerEnabled: new(false)}
+	}
 	// The generator's own host name is automatic.
 	docs = slices.DeleteFunc(docs, func(d confdoc.Document) bool { return d.Kind() == network.HostnameKind })
 	if configStyle(cfg) == StyleLegacy {
@@ -99,14 +102,18 @@ func generated(cfg Config, bundle *secrets.Bundle) ([]confdoc.Document, error) {
 	return whole.Documents(), nil
 }
 
-// endpoint is the cluster's: the first VIP, or the node itself where there is
-// none.
+// endpoint is the cluster's: the one that is asked for, else the first VIP, or
+// the node itself where there is none.
 func (c Config) endpoint() string {
-	host := c.Addr.Addr()
-	if len(c.AllVIPs) > 0 {
-		host = c.AllVIPs[0]
+	host := c.Endpoint
+	switch {
+	case host != "":
+	case len(c.AllVIPs) > 0:
+		host = c.AllVIPs[0].String()
+	default:
+		host = c.Addr.Addr().String()
 	}
-	return "https://" + net.JoinHostPort(host.String(), strconv.Itoa(apiserver.Port))
+	return "https://" + net.JoinHostPort(host, strconv.Itoa(apiserver.Port))
 }
 
 // legacyNetwork is the node's network in machine.network. VLANs are part of the

@@ -127,6 +127,9 @@ func (m *machine) configuredParts(ctx context.Context, r *reaper, truthLog *os.F
 	if m.cfg.KubeAPIServer != "" {
 		m.apiserver.up, m.apiserver.down = m.listenings(ctx)
 	}
+	if m.cfg.NoKubePrism {
+		return nil
+	}
 	go func() {
 		if err := (&kubePrism{m: m}).run(ctx); err != nil {
 			m.log.Printf("%v", err)

@@ -54,8 +54,8 @@ func realParts(m *machine, r *reaper, truthLog *os.File, s *secretFiles, client 
 		},
 		etcdHealth:     client.health,
 		apiserverReady: readiness(m, s),
-		kubelet:        newKubeClient(kubePrismAddr, s.kubelet.ClientTLS),
-		controller:     newKubeClient(kubePrismAddr, s.apiserver.ClientTLS),
+		kubelet:        newKubeClient(m.cfg.kubeletServer(), s.kubelet.ClientTLS),
+		controller:     newKubeClient(m.cfg.kubeletServer(), s.apiserver.ClientTLS),
 		operator: func(ctx context.Context, vip int) error {
 			return operator.Run(ctx, m.operatorConfig(s, m.cfg.VIPs[vip]))
 		},

@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"runtime"
 	"time"
 
@@ -46,6 +47,7 @@ type registration struct {
 	pod func(name string) mirrored // what a static pod is now
 
 	statusAt time.Time           // of the last report
+	address  netip.Addr          // that was reported
 	uid      types.UID           // of the Node
 	mirrored map[string]mirrored // what the mirrors say
 }
@@ -60,7 +62,7 @@ func (r *registration) run(ctx context.Context) {
 	var said string // the last complaint
 	for wait := time.Duration(0); pause(ctx, wait); {
 		var err error
-		if time.Since(renewed) >= leaseRenewEvery {
+		if time.Since(renewed) >= leaseRenewEvery || r.address != r.m.nodeIP() {
 			if err = r.report(ctx); err == nil {
 				renewed = time.Now()
 			}
@@ -91,12 +93,13 @@ func (r *registration) report(ctx context.Context) error {
 func (r *registration) node(ctx context.Context) error {
 	var have corev1.Node
 	path := nodesPath + "/" + r.m.cfg.Name
+	address := r.m.nodeIP()
 	err := r.m.parts.kubelet.get(ctx, path, &have)
 	now := metav1.Now()
 	switch {
 	case apierrors.IsNotFound(err):
 		have = r.fresh()
-		have.Status = r.status(now, nil)
+		have.Status = r.status(address, now, nil)
 		err = r.m.parts.kubelet.create(ctx, nodesPath, &have)
 	case err != nil:
 		return err
@@ -104,19 +107,19 @@ func (r *registration) node(ctx context.Context) error {
 		return r.giveRole(ctx, &have)
 	case cordoned(&have) && !r.m.sequencer.goingDown():
 		return r.uncordon(ctx, &have)
-	case isReady(&have) && time.Since(r.statusAt) < statusEvery:
+	case isReady(&have) && address == r.address && time.Since(r.statusAt) < statusEvery:
 		r.uid = have.UID
 		return nil
 	default:
 		r.uid = have.UID
-		have.Status = r.status(now, have.Status.Conditions)
+		have.Status = r.status(address, now, have.Status.Conditions)
 		err = r.m.parts.kubelet.update(ctx, path+"/status", &have)
 	}
 	if err == nil && r.uid == "" {
 		return r.node(ctx) // see what it has become
 	}
 	if err == nil {
-		r.statusAt = now.Time
+		r.statusAt, r.address = now.Time, address
 	}
 	return err
 }
@@ -172,8 +175,9 @@ func (r *registration) taints() []corev1.Taint {
 }
 
 // status is the node's, with the conditions' last transitions kept. The VIP is
-// never among the addresses, as on Talos, which keeps it from the kubelet.
-func (r *registration) status(now metav1.Time, before []corev1.NodeCondition) corev1.NodeStatus {
+// not among the addresses but by a fault, as on Talos, which keeps it from the
+// kubelet.
+func (r *registration) status(address netip.Addr, now metav1.Time, before []corev1.NodeCondition) corev1.NodeStatus {
 	capacity := corev1.ResourceList{
 		corev1.ResourceCPU:    *resource.NewQuantity(int64(runtime.NumCPU()), resource.DecimalSI),
 		corev1.ResourceMemory: *resource.NewQuantity(memory(), resource.BinarySI),
@@ -182,7 +186,7 @@ func (r *registration) status(now metav1.Time, before []corev1.NodeCondition) co
 	return corev1.NodeStatus{
 		Capacity: capacity, Allocatable: capacity,
 		Addresses: []corev1.NodeAddress{
-			{Type: corev1.NodeInternalIP, Address: r.m.cfg.Addr.Addr().String()},
+			{Type: corev1.NodeInternalIP, Address: address.String()},
 			{Type: corev1.NodeHostName, Address: r.m.cfg.Name},
 		},
 		Conditions: conditions(now, before),

@@ -29,7 +29,9 @@ func (m *machine) publishResources() {
 	if m.secrets == nil {
 		return
 	}
-	cfg, err := machineConfig(m.cfg, m.secrets.cluster.Bundle())
+	asked := m.cfg
+	asked.VIPs = m.configured
+	cfg, err := machineConfig(asked, m.secrets.cluster.Bundle())
 	if err != nil {
 		m.log.Printf("%v", err)
 		return

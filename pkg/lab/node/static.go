@@ -26,9 +26,7 @@ func (m *machine) publishStatic() {
 	put(m, "time.SyncController", time.NewStatus(), func(r *time.Status) {
 		*r.TypedSpec() = time.StatusSpec{Synced: true, SyncDisabled: true} // the host's clock
 	})
-	put(m, "k8s.NodeIPController", k8s.NewNodeIP(k8s.NamespaceName, k8s.KubeletID), func(r *k8s.NodeIP) {
-		r.TypedSpec().Addresses = []netip.Addr{m.cfg.Addr.Addr()}
-	})
+	m.publishNodeIP()
 	put(m, "k8s.NodenameController", k8s.NewNodename(k8s.NamespaceName, k8s.NodenameID), func(r *k8s.Nodename) {
 		r.TypedSpec().Nodename = m.cfg.Name
 	})
@@ -72,7 +70,7 @@ func (m *machine) publishEtcdStatic() {
 	}
 	put(m, "etcd.SpecController", etcd.NewSpec(etcd.NamespaceName, etcd.SpecID), func(r *etcd.Spec) {
 		*r.TypedSpec() = etcd.SpecSpec{
-			Name: m.cfg.Name, AdvertisedAddresses: []netip.Addr{m.cfg.Addr.Addr()},
+			Name: m.cfg.Name, AdvertisedAddresses: m.advertised(),
 			ListenPeerAddresses: []netip.Addr{listen}, ListenClientAddresses: []netip.Addr{listen},
 			Image: "registry.k8s.io/etcd:v3.6.12",
 		}

@@ -18,6 +18,7 @@ type Release struct {
 var (
 	oldest      = semver.MustParse("1.8.0-0")
 	noUserDisks = semver.MustParse("1.10.0-0") // the phase unmountUser is gone
+	altNames    = semver.MustParse("1.10.0-0") // siderolabs/talos d45eaeb74
 	noBroadcast = semver.MustParse("1.11.3")   // siderolabs/talos#11902
 	documents   = semver.MustParse("1.12.0-alpha.2")
 	force       = semver.MustParse("1.12.0-beta.0")
@@ -56,6 +57,10 @@ func (r Release) HasForce() bool { return r.since(force) }
 // HasDocuments says whether VIPs can be configured by documents of their own,
 // and so more than one on a link.
 func (r Release) HasDocuments() bool { return r.since(documents) }
+
+// KnowsAltNames says whether a VIP may be configured on another name of its
+// link, such as enx020000000002. An older one looks for a link of that name.
+func (r Release) KnowsAltNames() bool { return r.since(altNames) }
 
 // UnmountsUserDisks says whether a node on its way down has the phase unmountUser.
 func (r Release) UnmountsUserDisks() bool { return !r.since(noUserDisks) }

@@ -15,6 +15,8 @@ func TestReleases(t *testing.T) {
 			[]string{"v1.12.0-beta.0", "v1.12.0", "v1.13.9", "v2.0.0"}, []string{"v1.8.0", "v1.11.99", "v1.12.0-alpha.2"}},
 		"VIPs have documents": {Release.HasDocuments,
 			[]string{"v1.12.0-alpha.2", "v1.12.0", "v1.14.0"}, []string{"v1.8.0", "v1.11.6", "v1.12.0-alpha.1"}},
+		"a VIP's link may be called by another name": {Release.KnowsAltNames,
+			[]string{"v1.10.0", "v1.13.9"}, []string{"v1.8.0", "v1.9.5"}},
 		"user disks are unmounted": {Release.UnmountsUserDisks,
 			[]string{"v1.8.0", "v1.9.5"}, []string{"v1.10.0", "v1.10.0-alpha.0", "v1.13.9"}},
 		"the VIP is its own broadcast address": {Release.SetsBroadcast,
