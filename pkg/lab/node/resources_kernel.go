@@ -19,18 +19,19 @@ type kernelParam struct {
 
 // kernelParams are those of Talos's (v1.13.9
 // internal/app/machined/pkg/controllers/runtime/kernel_param_defaults.go) that
-// a network namespace has of its own. Forwarding stays off, so that a frame
-// that is sent to the wrong node is lost, and a test sees it.
+// a network namespace has of its own. So nodes forward IPv4: what a neighbour
+// sends to a former owner of a VIP takes a detour, and arrives. IPv6 they forward
+// only on links that come later, as on Talos.
 func kernelParams() []kernelParam {
 	return []kernelParam{
 		{"proc.sys.net.ipv4.icmp_echo_ignore_broadcasts", "1"},
 		{"proc.sys.net.ipv4.icmp_ignore_bogus_error_responses", "1"},
-		{"proc.sys.net.ipv4.ip_forward", ""},
+		{"proc.sys.net.ipv4.ip_forward", "1"},
 		{"proc.sys.net.ipv4.ip_local_reserved_ports", strconv.Itoa(constants.ApidPort) + "," + strconv.Itoa(constants.TrustdPort)},
 		{"proc.sys.net.ipv4.tcp_keepalive_intvl", "60"},
 		{"proc.sys.net.ipv4.tcp_keepalive_time", "600"},
-		{"proc.sys.net.ipv6.conf.default.accept_ra", ""},
-		{"proc.sys.net.ipv6.conf.default.forwarding", ""},
+		{"proc.sys.net.ipv6.conf.default.accept_ra", "2"},
+		{"proc.sys.net.ipv6.conf.default.forwarding", "1"},
 	}
 }
 
