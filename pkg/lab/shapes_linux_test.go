@@ -275,17 +275,17 @@ func TestVIPOnAVLAN(t *testing.T) {
 	if err != nil || spec.TypedSpec().LinkName != "eth0.100" {
 		t.Errorf("AddressSpec of the VIP = %v, %v; want link eth0.100", spec, err)
 	}
+	// A fault of the VIP's address is done on the VIP's own link.
 	static := FaultRequest{Fault: "static-vip", Node: "cp-1"}
 	if err := l.Inject(t.Context(), static); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the VIP is an address of eth0.100's, too", func() bool {
-		_, ok := r.addressesOf("10.5.0.2")["eth0.100/"+vip+"/24"]
-		return ok
-	})
+	has := func() bool { _, ok := r.addressesOf("10.5.0.2")["eth0.100/"+vip+"/24"]; return ok }
+	eventually(t, "the VIP is a static address of eth0.100", has)
 	if err := l.Undo(t.Context(), static); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "it is none any more", func() bool { return !has() })
 	// What silences a node silences it on every network.
 	for _, f := range []FaultRequest{{Fault: "freeze", Node: "cp-1"}, {Fault: "partition", Node: "cp-1"}, {Fault: "power-off", Node: "cp-1"}} {
 		if err := l.Inject(t.Context(), f); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/resources/etcd"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
+	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
@@ -30,15 +31,15 @@ import (
 const vip6 = "fd10:5::50"
 
 // TestTroubles shows what people run into with a VIP, and that it can be seen
-// from outside, on one lab without KubePrism whose VIPs are configured on
-// another name of the link.
+// from outside, on one lab without KubePrism whose VIPs are configured on two of
+// three control planes, and there on another name of the link.
 func TestTroubles(t *testing.T) {
 	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
 		t.Skip("this kernel has no IPv6")
 	}
 	w := watchNodes(t, start(t, func(s *Spec) {
 		s.Workers, s.NoKubePrism, s.VIPs = 1, true, addrs("10.5.0.50", vip6)
-		s.VIPLinks = map[string]string{"cp-1": "enx020000000002", "cp-2": "enx020000000003", "cp-3": "enx020000000004"}
+		s.VIPNodes, s.VIPLinks = []string{"cp-1", "cp-2"}, map[string]string{"cp-1": "enx020000000002", "cp-2": "enx020000000003"}
 	}))
 	w.names = slices.DeleteFunc(w.names, func(n string) bool { return n == "worker-1" })
 	for _, part := range []struct {
@@ -46,6 +47,7 @@ func TestTroubles(t *testing.T) {
 		run  func(*watcher)
 	}{
 		{"a VIP's link may be called by another name", (*watcher).knowsOtherName},
+		{"a VIP may be configured on some nodes only", (*watcher).isOnSomeOnly},
 		{"without KubePrism a worker depends on the VIP", (*watcher).dependsOnVIP},
 		{"a talosconfig may name the VIP as endpoint", (*watcher).asksThroughVIP},
 		{"a port may be secured against the VIP", (*watcher).refusesVIP},
@@ -85,6 +87,15 @@ func (w *watcher) knowsOtherName() {
 		w.t.Errorf("machine configuration = %s; want both VIPs on %s and a digit", text, other)
 	}
 	wantOperatorSpec(w.t, w.api[owner], "vip/eth0/10.5.0.50")
+}
+
+func (w *watcher) isOnSomeOnly() {
+	for node, want := range map[string]string{"cp-1": "[10.5.0.50 fd10:5::50]", "cp-2": "[10.5.0.50 fd10:5::50]", "cp-3": "[]"} {
+		cfg, ok := find[*etcd.Config](w, node, etcd.NewConfig(etcd.NamespaceName, etcd.ConfigID).Metadata())
+		if !ok || fmt.Sprint(cfg.TypedSpec().AdvertiseExcludeSubnets) != want {
+			w.t.Errorf("advertiseExcludeSubnets of %s = %v; want %s", node, cfg, want)
+		}
+	}
 }
 
 // wantOperatorSpec wants an operator of that ID.
@@ -290,7 +301,7 @@ func (w *watcher) findsDuplicate() {
 	if err := w.restartKubelet(w.addrs[second]); err != nil {
 		w.t.Fatal(err)
 	}
-	eventually(w.t, "the VIP answers on a third node", func() bool {
+	eventually(w.t, "the VIP answers on another node", func() bool {
 		node, now := flags()
 		return node != second && now&failed == 0 && w.answers("["+vip6+"]")
 	})
@@ -318,6 +329,10 @@ func TestEndpointIsNotTheVIP(t *testing.T) {
 		if !strings.Contains(text, "https://10.5.0.2:6443") || strings.Contains(text, "https://10.5.0.50") {
 			t.Errorf("%s = %s; want 10.5.0.2 as endpoint", what, text)
 		}
+	}
+	param, ok := find[*runtime.KernelParamStatus](w, "cp-1", runtime.NewKernelParamStatus(runtime.NamespaceName, "proc.sys.net.ipv4.ip_forward").Metadata())
+	if !ok || param.TypedSpec().Current != "1" {
+		t.Errorf("ip_forward = %v; want 1, as Talos sets it", param)
 	}
 	if got := w.node("cp-1").Name; got != "cp-1" {
 		t.Errorf("the Node at the endpoint = %q; want cp-1", got)
