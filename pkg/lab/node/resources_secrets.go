@@ -42,7 +42,7 @@ func (m *machine) publishSecrets(cfg config.Provider) {
 		return
 	}
 	put(m, "secrets.RootKubernetesController", secrets.NewKubernetesRoot(secrets.KubernetesRootID), func(r *secrets.KubernetesRoot) {
-		*r.TypedSpec() = kubernetesRoot(cfg)
+		*r.TypedSpec() = kubernetesRoot(cfg, m.cfg.kubeletServer())
 	})
 	put(m, "secrets.RootEtcdController", secrets.NewEtcdRoot(secrets.EtcdRootID), func(r *secrets.EtcdRoot) {
 		r.TypedSpec().EtcdCA = cfg.Cluster().Etcd().CA()
@@ -52,12 +52,13 @@ func (m *machine) publishSecrets(cfg config.Provider) {
 	}
 }
 
-// kubernetesRoot is what the secrets of Kubernetes are made of.
-func kubernetesRoot(cfg config.Provider) secrets.KubernetesRootSpec {
+// kubernetesRoot is what the secrets of Kubernetes are made of. local is where the
+// node itself finds the API.
+func kubernetesRoot(cfg config.Provider, local string) secrets.KubernetesRootSpec {
 	c := cfg.Cluster()
 	ips, _ := c.Network().APIServerIPs() // of the generator's own subnet
 	return secrets.KubernetesRootSpec{
-		Name: c.Name(), Endpoint: c.Endpoint(), LocalEndpoint: &url.URL{Scheme: "https", Host: kubePrismAddr},
+		Name: c.Name(), Endpoint: c.Endpoint(), LocalEndpoint: &url.URL{Scheme: "https", Host: local},
 		CertSANs: c.CertSANs(), APIServerIPs: ips, DNSDomain: cmp.Or(c.Network().DNSDomain(), constants.DefaultDNSDomain),
 		IssuingCA: c.IssuingCA(), AcceptedCAs: certificate(c.IssuingCA()), ServiceAccount: c.ServiceAccount(), AggregatorCA: c.AggregatorCA(),
 		AESCBCEncryptionSecret: c.AESCBCEncryptionSecret(), SecretboxEncryptionSecret: c.SecretboxEncryptionSecret(),
