@@ -271,7 +271,7 @@ func testCordon(t *testing.T, l *Lab, bin string) {
 	if err := (reach{t, l}).talos(node.Addr.String(), "admin").Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	k.eventually("SchedulingDisabled", "get", "node", node.Name)
+	k.eventually("NotReady,SchedulingDisabled", "get", "node", node.Name)
 	eventually(t, node.Name+" is off", func() bool { _, n := status(t, l, node.Name); return n.Power == PowerOff })
 	req := FaultRequest{Fault: "power-off", Node: node.Name}
 	if err := l.Inject(t.Context(), req); err != nil {
@@ -280,6 +280,7 @@ func testCordon(t *testing.T, l *Lab, bin string) {
 	if err := l.Undo(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
+	k.eventually(" Ready ", "get", "node", node.Name)
 	eventually(t, node.Name+" is schedulable again", func() bool {
 		out, code := k.run("get", "node", node.Name, "-o", "jsonpath=<{.spec.unschedulable}{.metadata.annotations}>")
 		return code == 0 && !strings.Contains(out, "true")

@@ -9,6 +9,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // How long a machine that goes down tries to cordon its node, and the pause
@@ -56,6 +57,35 @@ func (m *machine) tryCordon(ctx context.Context) error {
 		r.TypedSpec().Unschedulable = true
 	})
 	return nil
+}
+
+// shutdownNotice is how long the kubelet of a machine that goes down may take
+// to say so. It is its last word, and nothing waits for it longer.
+const shutdownNotice = time.Second
+
+// noticeShutdown reports the node as not ready, as a kubelet does that is told
+// of a shutdown (Kubernetes v1.36 pkg/kubelet/nodestatus/setters.go).
+func (m *machine) noticeShutdown(ctx context.Context) {
+	if m.parts.kubelet == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, shutdownNotice)
+	defer cancel()
+	var n corev1.Node
+	path := nodesPath + "/" + m.cfg.Name
+	if m.parts.kubelet.get(ctx, path, &n) != nil {
+		return // nobody to tell it to
+	}
+	now := metav1.Now()
+	for i := range n.Status.Conditions {
+		if c := &n.Status.Conditions[i]; c.Type == corev1.NodeReady {
+			c.Status, c.LastHeartbeatTime, c.LastTransitionTime = corev1.ConditionFalse, now, now
+			c.Reason, c.Message = "KubeletNotReady", "node is shutting down"
+		}
+	}
+	if err := m.parts.kubelet.update(ctx, path+"/status", &n); err != nil {
+		m.log.Printf("kubelet: report the shutdown: %v", err)
+	}
 }
 
 // cordoned says whether it was Talos that made the node unschedulable.

@@ -91,9 +91,10 @@ func (m *machine) goDown(kexec bool) []phase {
 }
 
 // stopAllPods makes the VIP operators let go, waits for them, and stops the
-// kubelet and its pods.
+// kubelet, which says so to Kubernetes, and its pods.
 func (m *machine) stopAllPods(ctx context.Context) {
 	m.tearDownLifecycle(ctx)
+	m.noticeShutdown(ctx)
 	m.kubelet.stop()
 	m.apiserver.stop()
 }
