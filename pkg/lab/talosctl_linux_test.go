@@ -26,7 +26,7 @@ func TestTalosctl(t *testing.T) {
 	})
 	for _, c := range talosctlCalls(dir) {
 		t.Run(cmp.Or(c.name, strings.Join(c.args, " ")), func(t *testing.T) {
-			limit := "20"
+			limit := "60"
 			if c.endless {
 				limit, c.code = "1", timedOut
 			}
@@ -109,8 +109,8 @@ func talosctlCalls(dir string) []talosctlCall {
 			"{ 0x28, 0, 0, 0x0000000c },\n{ 0x15, 0, 1, 0x00000806 },\n{ 0x6, 0, 0, 0x00040000 },\n{ 0x6, 0, 0, 0x00000000 },"), check: func(string) error { return pcapFile(pcap) }},
 		{args: call("pcap -i eth9 --duration 500ms"), node: cp1, code: 1, prints: []string{`interface "eth9" not found`}},
 		{args: call("time"), node: cp1, prints: []string{`^10\.5\.0\.2 +.* UTC`}},
-		{args: call("health --wait-timeout 15s"), node: cp1, check: healthReport},
-		{args: call("health --wait-timeout 15s --server=false"), node: cp1, check: healthReport},
+		{args: call("health --wait-timeout 50s"), node: cp1, check: healthReport},
+		{args: call("health --wait-timeout 50s --server=false"), node: cp1, check: healthReport},
 		{args: call("get volumestatus EPHEMERAL"), prints: []string{`^10\.5\.0\.4 .* partition +ready +/dev/vda6`}},
 		{args: call("reboot --wait --timeout 20s --debug"), node: "10.5.0.3", prints: []string{`actor ID: [0-9a-f-]{36}`, `post check passed`}},
 		{args: call("shutdown --force --timeout 20s"), node: "10.5.0.4", prints: []string{`actor ID: [0-9a-f-]{36}`}},

@@ -216,13 +216,17 @@ func tourOfServices() []stop {
 	}
 }
 
-// seeHealth follows the checks to the end.
+// seeHealth follows the checks to the end. A node that is not yet known to
+// Kubernetes is looked for again after 30 s only, as on Talos.
 func seeHealth(ctx context.Context, v *tour) error {
+	const patience = 50 * time.Second
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience+time.Second)
+	defer cancel()
 	eventually(v.T, "cp-1 knows all members", func() bool {
 		members, err := safe.StateListAll[*clusterres.Member](ctx, v.reader.COSI)
 		return err == nil && members.Len() == 3
 	})
-	stream, err := v.admin.ClusterHealthCheck(ctx, 15*time.Second, &cluster.ClusterInfo{})
+	stream, err := v.admin.ClusterHealthCheck(ctx, patience, &cluster.ClusterInfo{})
 	if err != nil {
 		return err
 	}
