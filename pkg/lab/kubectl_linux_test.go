@@ -208,14 +208,60 @@ func (k kubectl) owner() string {
 	return held[0]
 }
 
-// failover cuts the owner's power, and creates a config map all the while, as
-// often as it takes. It must come to be once.
+// persist runs kubectl again and again, while the VIP moves, until it prints
+// that. The returned function says how often it failed before.
+func (k kubectl) persist(want string, args ...string) (failed func() int) {
+	tries := make(chan int, 1)
+	go func() {
+		for n := 0; ; n++ {
+			out, code, err := runIn(k.t.Context(), k.t, k.lab, nil, k.command(args)...)
+			if err != nil || code == 0 && strings.Contains(out, want) {
+				tries <- n
+				return
+			}
+		}
+	}()
+	return func() (n int) {
+		k.t.Helper()
+		eventually(k.t, fmt.Sprintf("kubectl %v prints %q", args, want), func() bool {
+			select {
+			case n = <-tries:
+				return true
+			default:
+				return false
+			}
+		})
+		return n
+	}
+}
+
+// askThroughout begins to ask while the VIP has no owner. The returned function
+// waits for the answers.
+func (k kubectl) askThroughout() (await func()) {
+	asked := map[string]func() int{
+		"get nodes":    k.persist("cp-2", "get", "nodes"),
+		"cluster-info": k.persist("is running at https://10.5.0.50:6443", "cluster-info"),
+		"get --raw":    k.persist("[+]etcd ok", "get", "--raw", "/readyz?verbose"),
+		"get -w":       k.persist("cp-2", "get", "nodes", "-w", "--request-timeout=4s"), // which ends the watch, in order
+	}
+	return func() {
+		k.t.Helper()
+		for what, failed := range asked {
+			k.t.Logf("kubectl %s in a failover failed %d times before it worked", what, failed())
+		}
+	}
+}
+
+// failover cuts the owner's power, and asks and creates a config map all the
+// while, as often as it takes. The map must come to be once.
 func (k kubectl) failover() {
 	k.t.Helper()
 	old := k.owner()
 	if err := k.lab.Inject(k.t.Context(), FaultRequest{Fault: "power-off", Node: old}); err != nil {
 		k.t.Fatal(err)
 	}
+	asked := k.askThroughout()
+	defer asked()
 	created := 0
 	eventually(k.t, "kubectl says that the config map exists", func() bool {
 		out, code := k.run("create", "configmap", "during", "--from-literal=n=1")
