@@ -2,8 +2,13 @@ package lab
 
 import (
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -186,6 +191,38 @@ func TestUndoDuringAReboot(t *testing.T) {
 		eventually(t, "the node has its configuration again", func() bool { return last(events(t, l), "cp-1", truth.Booted) > before })
 		if _, n := status(t, l, "cp-1"); len(n.Faults) != 0 {
 			t.Errorf("faults = %v; want none after the undo", n.Faults)
+		}
+	}
+}
+
+// A fault that nobody has seen from outside may as well not be there. What the
+// tests inject they name in a literal.
+func TestEveryFaultIsSeenByATest(t *testing.T) {
+	tests, err := filepath.Glob("*_linux_test.go")
+	if err != nil || len(tests) == 0 {
+		t.Skipf("the tests' sources are not here: %v", err)
+	}
+	named := make(map[string]bool)
+	for _, path := range tests {
+		if path == "fault_linux_test.go" || path == "pure_linux_test.go" { // they run no lab's faults
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok {
+				if text, err := strconv.Unquote(lit.Value); err == nil {
+					named[text] = true
+				}
+			}
+			return true
+		})
+	}
+	for _, f := range Faults() {
+		if !named[f.Name] {
+			t.Errorf("no test of a lab injects %s", f.Name)
 		}
 	}
 }

@@ -172,7 +172,7 @@ func (w *watcher) asksThroughVIP() {
 func (w *watcher) refusesVIP() {
 	owner := w.owner()
 	eventually(w.t, "the VIP answers", func() bool { return w.connects("10.5.0.50") })
-	w.inject(faultSecurity, owner, nil)
+	w.inject("port-security", owner, nil)
 	if w.connects("10.5.0.50") || w.whoHas("10.5.0.50").total() > 0 {
 		w.t.Error("the VIP answers through a port that is secured against it")
 	}
@@ -182,7 +182,7 @@ func (w *watcher) refusesVIP() {
 	if !w.carries(owner, "10.5.0.50/32") {
 		w.t.Errorf("%s let go of the VIP; want that it notices nothing", owner)
 	}
-	w.undo(faultSecurity, owner)
+	w.undo("port-security", owner)
 	eventually(w.t, "the VIP answers again", func() bool { return w.connects("10.5.0.50") })
 }
 

@@ -70,8 +70,8 @@ const (
 	SequenceStart  Kind = "sequence-started" // Early. Detail: reboot, shutdown, boot
 	PhaseStart     Kind = "phase-started"    // of a sequence. Early. Detail: the phase
 	PhaseEnd       Kind = "phase-ended"      // of a sequence. Late. Detail: the phase
-	FaultInjected  Kind = "fault-injected"   // Late. Detail: the fault's name
-	FaultUndone    Kind = "fault-undone"     // Late. Detail: the fault's name
+	FaultInjected  Kind = "fault-injected"   // Early. Detail: the fault's name
+	FaultUndone    Kind = "fault-undone"     // Early. Detail: the fault's name
 	EventsDropped  Kind = "events-dropped"   // a process could not write as many events as Detail says, since nobody read them
 )
 
