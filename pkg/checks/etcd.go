@@ -233,12 +233,13 @@ func markLeader(list []EtcdMember) string {
 	return ""
 }
 
-// alarms are etcd's alarms. Each node's answer is of the whole cluster, for it
-// goes through raft; one is enough, and NONE is none.
+// alarms are etcd's alarms. Each node's answer is of the whole cluster: the list
+// goes through raft, and a member's own status needs no quorum. One is enough,
+// and NONE is none.
 func alarms(s *cluster.Snapshot) []cluster.Alarm {
 	var list []cluster.Alarm
 	for i := range s.Nodes {
-		for _, a := range s.Nodes[i].Alarms.Value() {
+		for _, a := range slices.Concat(s.Nodes[i].Alarms.Value(), s.Nodes[i].Etcd.Value().Alarms) {
 			if a.Alarm != "" && a.Alarm != "NONE" && !slices.Contains(list, a) {
 				list = append(list, a)
 			}

@@ -35,6 +35,9 @@ func TestEtcdVerdict(t *testing.T) {
 		{"an alarm", healthy(3, node(1, func(n *cluster.Node) {
 			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a1", Alarm: "CORRUPT"}})
 		})), "degraded 3/3 quorum 2 tolerance 1 leader cp-1"},
+		{"an alarm that every member's status tells is no lost quorum", healthy(3, everywhere(3, func(i int) change {
+			return etcd(i, func(e *cluster.EtcdStatus) { e.Alarms = []cluster.Alarm{{MemberID: "a1", Alarm: "NOSPACE"}} })
+		})), "degraded 3/3 quorum 2 tolerance 1 leader cp-1"},
 		{"nothing", &cluster.Snapshot{}, "unknown 0/0 quorum 0 tolerance 0 leader "},
 	} {
 		e := EtcdVerdict(tt.s)

@@ -139,7 +139,10 @@ type EtcdStatus struct {
 	DBInUse      int64    `json:"dbInUseBytes"`
 	Learner      bool     `json:"learner"`
 	Version      string   `json:"version,omitempty"`
-	Errors       []string `json:"errors,omitempty"`
+	Errors       []string `json:"errors,omitempty"` // without alarms
+	// Alarms are those of all members that it knows of. Unlike the list of
+	// alarms they need no quorum to be told.
+	Alarms []Alarm `json:"alarms,omitempty"`
 }
 
 // Alarm is an alarm of etcd.

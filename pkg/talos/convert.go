@@ -2,6 +2,7 @@ package talos
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -67,12 +68,29 @@ func members(resp *machineapi.EtcdMemberListResponse) []cluster.Member {
 }
 
 func etcdStatus(s *machineapi.EtcdMemberStatus) cluster.EtcdStatus {
+	errs, raised := splitAlarms(s.GetErrors())
 	return cluster.EtcdStatus{
 		MemberID: hexID(s.GetMemberId()), Leader: hexID(s.GetLeader()),
 		Term: s.GetRaftTerm(), Index: s.GetRaftIndex(), AppliedIndex: s.GetRaftAppliedIndex(),
 		DBSize: s.GetDbSize(), DBInUse: s.GetDbSizeInUse(),
-		Learner: s.GetIsLearner(), Version: s.GetProtocolVersion(), Errors: s.GetErrors(),
+		Learner: s.GetIsLearner(), Version: s.GetProtocolVersion(), Errors: errs, Alarms: raised,
 	}
+}
+
+// splitAlarms tells alarms from the rest of a member's errors. Every member
+// names those of all as "memberID:14110624312194729768 alarm:NOSPACE" (etcd
+// v3.6.12 server/etcdserver/api/v3rpc/maintenance.go).
+func splitAlarms(all []string) (errs []string, raised []cluster.Alarm) {
+	for _, e := range all {
+		var id uint64
+		var kind string
+		if n, _ := fmt.Sscanf(e, "memberID:%d alarm:%s", &id, &kind); n != 2 {
+			errs = append(errs, e)
+			continue
+		}
+		raised = append(raised, cluster.Alarm{MemberID: hexID(id), Alarm: kind})
+	}
+	return errs, raised
 }
 
 func alarms(resp *machineapi.EtcdAlarmListResponse) []cluster.Alarm {
