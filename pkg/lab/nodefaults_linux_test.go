@@ -19,6 +19,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 	"github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
@@ -533,6 +534,10 @@ func (w *watcher) evicts(node string) {
 		w.t.Fatalf("HostnameStatus, EtcdSpec of a node by another's name = %v, %v; want the other's name", name, spec)
 	}
 	evicted := name.TypedSpec().Hostname
+	said, err := w.api[node].MachineClient.Hostname(w.t.Context(), &emptypb.Empty{})
+	if err != nil || said.GetMessages()[0].GetHostname() != evicted {
+		w.t.Errorf("Hostname() = %v, %v; want %s", said, err, evicted)
+	}
 	eventually(w.t, evicted+" lost the VIP", func() bool {
 		held := w.holders()
 		return len(held) > 0 && !slices.Contains(held, evicted)

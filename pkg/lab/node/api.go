@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -75,7 +76,7 @@ func apiListener(server, proxy *tls.Config, member func() (*clientv3.Client, err
 
 func (m *machine) apiConfig(server, proxy *tls.Config, member func() (*clientv3.Client, error), local func(netip.Addr) bool) talosapi.Config {
 	return talosapi.Config{
-		Hostname: m.cfg.Name, TalosVersion: m.cfg.TalosVersion, BootTime: m.boot.Time, BootID: m.boot.ID,
+		Hostname: os.Hostname, TalosVersion: m.cfg.TalosVersion, BootTime: m.boot.Time, BootID: m.boot.ID,
 		State: m.state, Events: m.events, Logs: m.journal.logs, Sequencer: m, Services: apiServices{m}, Etcd: member,
 		EtcdCluster: m.etcdCluster, Kubeconfig: m.kubeconfig, Capture: capture,
 		ServerTLS: server, ProxyTLS: proxy, Worker: m.cfg.Worker,

@@ -90,7 +90,7 @@ func (c *fleet) serve(addr string, ln net.Listener) {
 		c.t.Fatal(err)
 	}
 	s, err := New(Config{
-		Hostname: name, TalosVersion: "v1.13.9", BootTime: 42, BootID: "boot", State: st, Events: n.events,
+		Hostname: called(name), TalosVersion: "v1.13.9", BootTime: 42, BootID: "boot", State: st, Events: n.events,
 		Sequencer: n, Services: n, Etcd: func() (*clientv3.Client, error) { return nil, errNoEtcd },
 		EtcdCluster: func() (*clientv3.Client, error) { return nil, errNoEtcd },
 		ServerTLS:   server, ProxyTLS: proxy, Port: c.port, IsLocal: func(target string) bool { return target == addr },
@@ -381,4 +381,9 @@ func TestEventsCarryActorsAndTails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// called is the name of a node that never changes.
+func called(name string) func() (string, error) {
+	return func() (string, error) { return name, nil }
 }

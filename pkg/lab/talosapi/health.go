@@ -88,8 +88,12 @@ func (p *patient) controlPlanes() []patientNode {
 // patient takes the nodes that the caller names, or else the cluster's members.
 func (s *clusterService) patient(ctx context.Context, info *clusterapi.ClusterInfo) (*patient, error) {
 	roles, _ := sentRoles(ctx)
-	p := &patient{service: s, sent: metadata.MD{"proxyfrom": {s.cfg.Hostname}, rolesKey: roles.Strings()}}
-	err := errors.Join(p.name(info.GetControlPlaneNodes(), true), p.name(info.GetWorkerNodes(), false))
+	from, err := s.cfg.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	p := &patient{service: s, sent: metadata.MD{"proxyfrom": {from}, rolesKey: roles.Strings()}}
+	err = errors.Join(p.name(info.GetControlPlaneNodes(), true), p.name(info.GetWorkerNodes(), false))
 	if err != nil || len(p.nodes) > 0 {
 		return p, err
 	}

@@ -35,7 +35,11 @@ func (s *machineService) Version(context.Context, *emptypb.Empty) (*machine.Vers
 
 // Hostname returns the node's host name.
 func (s *machineService) Hostname(context.Context, *emptypb.Empty) (*machine.HostnameResponse, error) {
-	return &machine.HostnameResponse{Messages: []*machine.Hostname{{Hostname: s.cfg.Hostname}}}, nil
+	name, err := s.cfg.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	return &machine.HostnameResponse{Messages: []*machine.Hostname{{Hostname: name}}}, nil
 }
 
 // SystemStat returns when this boot began; the counters of /proc/stat are the

@@ -133,7 +133,8 @@ func (s *machineService) readFile(path string) ([]byte, error) {
 	case path == bootIDPath:
 		return []byte(s.cfg.BootID + "\n"), nil
 	case path == "/etc/hostname":
-		return []byte(s.cfg.Hostname + "\n"), nil
+		name, err := s.cfg.Hostname()
+		return []byte(name + "\n"), err
 	case !inProc || !ownInProc(rest):
 		return nil, fs.ErrNotExist
 	}

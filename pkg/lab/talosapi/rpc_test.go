@@ -203,7 +203,7 @@ func TestHealthCheckSaysWhatItWaitsFor(t *testing.T) {
 }
 
 func TestReadGivesOutOnlyTheNodesFiles(t *testing.T) {
-	s := &machineService{cfg: Config{BootID: "id", Hostname: "cp-1"}}
+	s := &machineService{cfg: Config{BootID: "id", Hostname: called("cp-1")}}
 	for path, want := range map[string]string{"/proc/sys/kernel/random/boot_id": "id\n", "/etc/hostname": "cp-1\n"} {
 		if got, err := s.readFile(path); err != nil || string(got) != want {
 			t.Errorf("readFile(%s) = %q, %v; want %q", path, got, err, want)

@@ -33,8 +33,9 @@ const Port = constants.ApidPort
 
 // Config is what a Server answers from.
 type Config struct {
-	// Hostname and TalosVersion ("v1.13.9") are what the node says it is.
-	Hostname     string
+	// Hostname is asked whenever the node's name is; Talos asks its kernel.
+	Hostname func() (string, error)
+	// TalosVersion ("v1.13.9") is what the node says it is.
 	TalosVersion string
 	// BootTime is when this boot began, in seconds of Unix time; BootID names
 	// this boot as /proc/sys/kernel/random/boot_id does.

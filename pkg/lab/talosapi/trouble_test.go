@@ -51,7 +51,7 @@ func newTroubled(t *testing.T, change func(*Config)) (*fleet, *Trouble) {
 		t.Fatal(err)
 	}
 	cfg := Config{
-		Hostname: "node", TalosVersion: "v1.13.9", BootTime: 42, State: st, Events: NewEventLog(nil),
+		Hostname: called("node"), TalosVersion: "v1.13.9", BootTime: 42, State: st, Events: NewEventLog(nil),
 		Sequencer: &fakeNode{}, Services: &fakeNode{}, Etcd: func() (*clientv3.Client, error) { return nil, errNoEtcd },
 		ServerTLS: server, IsLocal: func(string) bool { return false }, Trouble: trouble,
 	}
