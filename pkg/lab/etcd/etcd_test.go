@@ -122,17 +122,26 @@ func (m *member) start(t *testing.T) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 }
 
+// awaitReady waits until the member answers reads; that it leads may come before.
 func (m *member) awaitReady(t *testing.T) {
 	t.Helper()
-	select {
-	case e := <-m.events:
-		if e.Kind != truth.EtcdReady || e.Node != m.Name || e.At == 0 {
-			t.Fatalf("first event of %s = %+v; want etcd-ready", m.Name, e)
+	late := time.After(patience)
+	for {
+		select {
+		case e := <-m.events:
+			switch {
+			case e.Node != m.Name || e.At == 0:
+				t.Fatalf("event of %s = %+v; want its name and a time", m.Name, e)
+			case e.Kind == truth.EtcdReady:
+				return
+			case e.Kind != truth.LeaderElected:
+				t.Fatalf("event of %s before etcd-ready = %+v; want none but leader-elected", m.Name, e)
+			}
+		case err := <-m.exited:
+			t.Fatalf("%s exited before it was ready: %v", m.Name, err)
+		case <-late:
+			t.Fatalf("%s not ready after %v", m.Name, patience)
 		}
-	case err := <-m.exited:
-		t.Fatalf("%s exited: %v", m.Name, err)
-	case <-time.After(patience):
-		t.Fatalf("%s is not ready after %v", m.Name, patience)
 	}
 }
 

@@ -76,7 +76,26 @@ func watchElections(ctx context.Context, server *etcdserver.EtcdServer, rec trut
 	var wg sync.WaitGroup
 	wg.Go(func() { w.watchKeys(ctx, stream) })
 	wg.Go(func() { w.watchLeases(ctx) })
+	wg.Go(func() { w.watchLeader(ctx) })
 	return func() { cancel(); wg.Wait(); stream.Close() }, nil
+}
+
+// watchLeader reports whenever the member becomes the leader. A new leader
+// gives every lease its full time again, and so a failover takes that much longer.
+func (w *witness) watchLeader(ctx context.Context) {
+	for led := false; ; {
+		changed := w.server.LeaderChangedNotify()
+		if leads := w.leads(); leads != led {
+			if led = leads; led {
+				w.rec.Record(truth.Event{Kind: truth.LeaderElected})
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
 }
 
 func (w *witness) watchKeys(ctx context.Context, stream mvcc.WatchStream) {

@@ -51,6 +51,7 @@ const (
 	ProcessStarted Kind = "process-started"  // Late. Detail: etcd, apiserver, ...
 	ProcessKilled  Kind = "process-killed"   // it ended, however. Late, by the reaping. Detail: etcd, apiserver, ...
 	EtcdReady      Kind = "etcd-ready"       // the node's etcd answers linearizable reads. Late
+	LeaderElected  Kind = "leader-elected"   // the node's etcd became the raft leader. Late, by microseconds
 	LeaseGranted   Kind = "lease-granted"    // the operator has its lease. Late, by the answer's way. Detail: the lease ID in hex
 	LeaseKeptAlive Kind = "lease-kept-alive" // the member asked is about to answer so. Late for the lease in the raft leader (by the way back from it), early for the client. Detail: the lease ID in hex
 	LeaseExpired   Kind = "lease-expired"    // the raft leader revoked the lease because its time was up, and has applied it. Late, by microseconds. Detail: the lease ID in hex
