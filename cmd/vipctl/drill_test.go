@@ -19,10 +19,8 @@ import (
 	"github.com/vipctl/vipctl/pkg/report"
 )
 
-// quick are the flags that keep a drill short. Its probes wait longer than by
-// default, so that a busy machine is not taken for an unsteady service, but not
-// for the kernel's second SYN after 1 s.
-var quick = []string{"failover-test", "--yes", "-o", "json", "--baseline", "2s", "--settle", "3s", "--probe-timeout", "500ms"}
+// quick are the flags that keep a drill short.
+var quick = []string{"failover-test", "--yes", "-o", "json", "--baseline", "2s", "--settle", "3s"}
 
 // run is a command that was started in a lab.
 type run struct {
@@ -190,7 +188,7 @@ func (l *testLab) holdsToTruth(doc report.DrillReport) {
 		if length < d.Predicted.LowerSeconds || length > d.Predicted.UpperSeconds || d.Predicted.Basis == "" {
 			l.t.Errorf("%s: predicted %+v; the truth is %.3f s", d.Mode, d.Predicted, length)
 		}
-		if want := 0.52; d.ResolutionSeconds != want {
+		if want := 0.22; d.ResolutionSeconds != want {
 			l.t.Errorf("resolution %v s; want %v, an interval and a timeout", d.ResolutionSeconds, want)
 		}
 	}
@@ -302,7 +300,7 @@ func held(events []event, node string, a answer) bool {
 
 func TestDrillsMeasureTheTruth(t *testing.T) {
 	t.Parallel()
-	lab := newLab(t, "--lease-ttl", "5s")
+	lab := newLabAlone(t, "--lease-ttl", "5s")
 	_, before := lab.owner()
 	drilling := lab.start("", append(quick, "--mode", "graceful,hard")...)
 	answers := lab.ask(drilling.drained)
@@ -331,7 +329,7 @@ func TestDrillsMeasureTheTruth(t *testing.T) {
 
 func TestDrillsInRounds(t *testing.T) {
 	t.Parallel()
-	lab := newLab(t, "--lease-ttl", "5s")
+	lab := newLabAlone(t, "--lease-ttl", "5s")
 	doc := lab.drills(0, "--mode", "graceful", "--rounds", "3", "--max-outage", "1s")
 	if len(doc.Drills) != 3 {
 		t.Fatalf("%d drills; want 3", len(doc.Drills))
@@ -349,7 +347,7 @@ func TestDrillsInRounds(t *testing.T) {
 
 func TestForcedReboot(t *testing.T) {
 	t.Parallel()
-	lab := newLab(t, "--lease-ttl", "5s")
+	lab := newLabAlone(t, "--lease-ttl", "5s")
 	doc := lab.drills(0, "--mode", "force")
 	if len(doc.Drills) != 1 || doc.Drills[0].Mode != "force" || doc.Result != "pass" {
 		t.Errorf("%+v; want one forced reboot, passed", doc)
@@ -358,7 +356,7 @@ func TestForcedReboot(t *testing.T) {
 
 func TestDrillIsRefused(t *testing.T) {
 	t.Parallel()
-	lab := newLab(t, "--lease-ttl", "5s")
+	lab := newLabAlone(t, "--lease-ttl", "5s")
 	for _, tt := range []struct {
 		name string
 		test func(*testing.T, *testLab)

@@ -17,7 +17,7 @@ import (
 
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
-	lab := newLab(t, "--lease-ttl", "5s")
+	lab := newLabAlone(t, "--lease-ttl", "5s")
 	for _, tt := range []struct {
 		name string
 		test func(*testing.T, *testLab)

@@ -32,7 +32,7 @@ func TestLabRunLeavesNothing(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			seat(t)
+			allSeats(t)
 			before := surroundings(t)
 			name := fmt.Sprintf("leak-%d-%d", os.Getpid(), labs.Add(1))
 			client := start(t, "", slices.Concat([]string{"lab", "run", "--name", name, "--", "vipctl"}, quick, []string{"--mode", "graceful", "--baseline", "10m"})...)

@@ -44,25 +44,45 @@ func sideBySide() {
 	}
 }
 
-// seat waits for one of the seats, which the tests of pkg/lab take as well, and keeps it until the test ends. The test
-// binaries of one "go test" share them: on few processors more labs at once
-// would disturb what others measure.
+// seat waits for one of the seats, which the tests of pkg/lab take as well, and
+// keeps it until the test ends. The test binaries of one "go test" share them:
+// on few processors more labs at once would disturb what others measure.
 func seat(t *testing.T) {
 	t.Helper()
 	for {
 		for n := range seats {
-			// An abstract socket, which is gone with its process.
-			l, err := net.Listen("unix", fmt.Sprintf("@vipctl-test-%d-%d", os.Getppid(), n))
-			if err == nil {
-				t.Cleanup(func() { _ = l.Close() })
+			if takeSeat(t, n) {
 				return
-			}
-			if !errors.Is(err, syscall.EADDRINUSE) {
-				t.Fatal(err)
 			}
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// allSeats is for a test that measures: no other lab runs beside it. Seats are
+// taken in their order, so that two such tests cannot wait for each other.
+func allSeats(t *testing.T) {
+	t.Helper()
+	for n := range seats {
+		for !takeSeat(t, n) {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
+// takeSeat takes a seat until the test ends, if it is free. It is an abstract
+// socket, which is gone with its process.
+func takeSeat(t *testing.T, n int) bool {
+	t.Helper()
+	l, err := net.Listen("unix", fmt.Sprintf("@vipctl-test-%d-%d", os.Getppid(), n))
+	if err == nil {
+		t.Cleanup(func() { _ = l.Close() })
+		return true
+	}
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		t.Fatal(err)
+	}
+	return false
 }
 
 // result is what a command line came to.
@@ -128,6 +148,18 @@ var labs atomic.Int32
 func newLab(t *testing.T, flags ...string) *testLab {
 	t.Helper()
 	seat(t)
+	return upLab(t, flags...)
+}
+
+// newLabAlone is newLab for a test that measures.
+func newLabAlone(t *testing.T, flags ...string) *testLab {
+	t.Helper()
+	allSeats(t)
+	return upLab(t, flags...)
+}
+
+func upLab(t *testing.T, flags ...string) *testLab {
+	t.Helper()
 	l := &testLab{t: t, name: fmt.Sprintf("test-%d-%d", os.Getpid(), labs.Add(1))}
 	up := vipctl(t, append([]string{"lab", "up", "--name", l.name}, flags...)...)
 	if up.code != 0 {
