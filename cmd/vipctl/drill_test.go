@@ -195,26 +195,57 @@ func (l *testLab) holdsToTruth(doc report.DrillReport) {
 }
 
 // trueOutage reads from the log when the owner lost the address, when the next
-// to keep it answered first, and who that is.
+// to keep it answered first, and who that is. A node may answer before the log
+// has its address: that is written down once the kernel has said that it is
+// there, and by then others may have asked for it.
 func trueOutage(events []event, mode, owner, vip string, fault, until time.Duration) (lost, back time.Duration, by string) {
 	loss := addressRemoved
 	if mode == "hard" {
 		loss = linkCut
 	}
+	answers := map[string]time.Duration{} // the first of each node, since it last gave the address up
 	for _, e := range events {
 		about := strings.TrimSuffix(e.Detail, "/32") == vip
 		switch {
 		case e.At < fault || e.At >= until:
 		case lost == 0 && e.Node == owner && e.Kind == loss:
 			lost = e.At
-		case lost == 0 || e.Node == owner:
-		case e.Kind == addressAdded && about: // who had it for an instant only was no owner
-			by, back = e.Node, 0
-		case (e.Kind == answered || e.Kind == accepted) && about && e.Node == by && back == 0:
-			back = e.At
+		case lost == 0 || e.Node == owner || !about:
+		case e.Kind == addressAdded: // the last one: who had it for an instant only was no owner
+			by = e.Node
+		case e.Kind == addressRemoved:
+			delete(answers, e.Node)
+		case e.Kind == answered || e.Kind == accepted:
+			if _, had := answers[e.Node]; !had {
+				answers[e.Node] = e.At
+			}
 		}
 	}
-	return lost, back, by
+	return lost, answers[by], by
+}
+
+func TestTrueOutage(t *testing.T) {
+	const vip = "10.5.0.50"
+	lost := event{At: 10, Node: "cp-2", Kind: addressRemoved, Detail: vip + "/32"}
+	for _, tt := range []struct {
+		name string
+		log  []event
+		back time.Duration
+		by   string
+	}{
+		{"the next owner answers before its address is in the log", []event{lost,
+			{14, "cp-1", answered, vip}, {15, "cp-1", accepted, vip}, {16, "cp-1", addressAdded, vip + "/32"}}, 14, "cp-1"},
+		{"who gave it up again was no owner", []event{lost,
+			{14, "cp-1", addressAdded, vip + "/32"}, {15, "cp-1", answered, vip}, {17, "cp-1", addressRemoved, vip + "/32"},
+			{18, "cp-3", addressAdded, vip + "/32"}, {19, "cp-3", answered, vip}}, 19, "cp-3"},
+		{"an answer before the loss is the old owner's time", []event{
+			{9, "cp-1", answered, vip}, lost, {12, "cp-1", addressAdded, vip + "/32"}, {13, "cp-1", accepted, vip}}, 13, "cp-1"},
+		{"nobody has it again", []event{lost}, 0, ""},
+	} {
+		if at, back, by := trueOutage(tt.log, "graceful", "cp-2", vip, 5, 100); at != lost.At || back != tt.back || by != tt.by {
+			t.Errorf("%s: trueOutage = %v, %v, %q; want %v, %v, %q", tt.name, at, back, by, lost.At, tt.back, tt.by)
+		}
+	}
 }
 
 // untouched fails the test if, while f runs, a node of the lab is made to go
@@ -275,7 +306,8 @@ func (l *testLab) neverWrong(answers []answer) {
 	}
 }
 
-// held says whether the node had the address at some time of the answer.
+// held says whether the node had the address at some time of the answer. It got
+// it between its election and the line of the log that says so.
 func held(events []event, node string, a answer) bool {
 	has := false
 	for _, e := range events {
@@ -289,7 +321,7 @@ func held(events []event, node string, a answer) bool {
 			return false
 		}
 		switch e.Kind {
-		case addressAdded:
+		case elected, addressAdded:
 			has = true
 		case addressRemoved, linkCut, powerOff:
 			has = false

@@ -22,6 +22,7 @@ const (
 	powerOff       = "power-off"
 	processKilled  = "process-killed"
 	sequenceStart  = "sequence-started"
+	elected        = "elected"
 	addressAdded   = "address-added"
 	addressRemoved = "address-removed"
 	accepted       = "accepted"
