@@ -60,7 +60,7 @@ var plan = map[string]room{
 	"pkg/talos":  {adapter, facts},
 	"pkg/kube":   {adapter, facts},
 	"pkg/etcd":   {adapter, facts},
-	"pkg/arp":    {adapter, map[string]string{"pkg/vip": "a reply is a witness's claim"}},
+	"pkg/arp":    {adapter, facts},
 	"pkg/power":  {floor: adapter},
 	"pkg/probe":  {adapter, map[string]string{"pkg/outage": "a probe makes samples"}},
 	"pkg/config": {floor: adapter},

@@ -30,6 +30,12 @@ type Snapshot struct {
 	// VIPs are the virtual IPs of the cluster: those that any node has
 	// configured, and those that were asked for by hand; in ascending order.
 	VIPs []VIP `json:"vips"`
+	// EtcdLaterAfter is how many seconds after Node.Etcd its EtcdLater was
+	// asked for, 0 where it was not.
+	EtcdLaterAfter float64 `json:"etcdLaterAfterSeconds,omitempty"`
+	// Earlier is the sighting that made somebody look again, nil where one was
+	// enough. It has no Earlier itself.
+	Earlier *Snapshot `json:"earlier,omitempty"`
 }
 
 // Endpoint is an address that the talosconfig says to dial.
@@ -43,6 +49,62 @@ type VIP struct {
 	Addr netip.Addr `json:"addr"`
 	// APIServer is what answers on port 6443 of the VIP.
 	APIServer Seen[APIServer] `json:"apiServer"`
+	// Apid is the certificate that apid presents on port 50000 of the VIP. It is
+	// asked for only where nobody speaks TLS on port 6443.
+	Apid Seen[Certificate] `json:"apid"`
+	// ARP are the hardware addresses that answered for the VIP on the segment,
+	// by ARP or NDP, in the order of their first answers; empty where nobody
+	// did.
+	ARP Seen[[]ARPReply] `json:"arp"`
+	// Neighbour is what this machine's kernel knows of the VIP.
+	Neighbour Seen[Neighbour] `json:"neighbour"`
+	// Elections are the election as etcd on each node tells it; none where
+	// nobody asked.
+	Elections []ElectionView `json:"elections,omitempty"`
+}
+
+// ARPReply is a hardware address that answered for a VIP.
+type ARPReply struct {
+	HardwareAddr string `json:"hardwareAddr"` // lower case, with colons
+	// AfterSeconds is when it answered first, counted from the question.
+	AfterSeconds float64 `json:"afterSeconds"`
+}
+
+// Neighbour is an entry of the kernel's neighbour table.
+type Neighbour struct {
+	// HardwareAddr is "" where there is no entry, or none that was resolved.
+	HardwareAddr string `json:"hardwareAddr"`
+	// State is the kernel's word: reachable, stale, delay, probe, failed,
+	// permanent, ...; "" where there is no entry.
+	State string `json:"state,omitempty"`
+	Link  string `json:"link,omitempty"`
+}
+
+// ElectionView is a VIP's election as etcd on one node tells it.
+type ElectionView struct {
+	Node     string         `json:"node"`
+	Election Seen[Election] `json:"election"`
+}
+
+// Election is the queue for a VIP at one revision of etcd.
+type Election struct {
+	Revision int64 `json:"revision"`
+	// Candidates are in the order in which they take the VIP: the first is the
+	// owner, the second is next.
+	Candidates []Candidate `json:"candidates"`
+}
+
+// Candidate is a key in the queue.
+type Candidate struct {
+	Key      string `json:"key"`
+	Hostname string `json:"hostname"` // its value: the kernel's host name of the node that wrote it
+	Lease    string `json:"lease"`    // hexadecimal, lower case
+	// CreateRevision orders the queue.
+	CreateRevision int64 `json:"createRevision"`
+	// TTL is the lease's whole time, Remaining what is left of it, both in
+	// seconds.
+	TTL       Seen[float64] `json:"ttlSeconds"`
+	Remaining Seen[float64] `json:"remainingSeconds"`
 }
 
 // Node is one control-plane node. Name is its host name where that is known,
@@ -75,6 +137,29 @@ type Node struct {
 	APIServer Seen[APIServer]     `json:"apiServer"` // what answers on port 6443 of Addr
 	StaticPod Seen[APIServerPod]  `json:"staticPod"` // the kube-apiserver pod as the kubelet reports it
 	Discovery Seen[[]PeerAddress] `json:"discovery"` // the cluster's members as this node's discovery lists them
+
+	Layers    Seen[[]Layered]   `json:"layers"`    // who wants which address there: AddressSpecs
+	Campaigns Seen[[]string]    `json:"campaigns"` // links on which it campaigns or is owner: "vip/" finalizers of KubeletLifecycle
+	EtcdLater Seen[EtcdStatus]  `json:"etcdLater"` // asked for once more, Snapshot.EtcdLaterAfter later
+	Clock     Seen[Clock]       `json:"clock"`
+	Apid      Seen[Certificate] `json:"apid"` // what apid presents on port 50000 of Addr
+}
+
+// Layered is an address that something of Talos wants on a link.
+type Layered struct {
+	Prefix netip.Prefix `json:"prefix"`
+	Link   string       `json:"link"`
+	// Layer is who wants it: operator (the VIP operator, and DHCP),
+	// configuration, cmdline, platform, default.
+	Layer string `json:"layer"`
+}
+
+// Clock is a node's clock beside ours.
+type Clock struct {
+	// Ahead is by how many seconds it is ahead of ours; negative, behind.
+	Ahead float64 `json:"aheadSeconds"`
+	// Error bounds the error of Ahead: half of the time that the question took.
+	Error float64 `json:"errorSeconds"`
 }
 
 // Version is what a node runs.

@@ -69,26 +69,24 @@ could not be read never counts as good. With --save the snapshot is kept, and
 }
 
 func runDoctor(ctx context.Context, f *Factory, opts *doctorOptions) error {
-	format, err := f.format()
-	if err != nil {
-		return err
-	}
 	list, err := checks.Choose(checks.All(), opts.Choice)
 	if err != nil {
 		return &cli.UsageError{Err: err}
 	}
+	return f.answer(ctx, func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) { return doctorReport(ctx, f, opts, list) })
+}
+
+// doctorReport looks at one cluster.
+func doctorReport(ctx context.Context, f *Factory, opts *doctorOptions, list []checks.Check) (*report.DoctorReport, cli.ExitCode, error) {
 	snap, err := opts.snapshot(ctx, f)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	doc := report.NewDoctor(snap, checks.Run(snap, list))
-	if err := f.write(format, doc); err != nil {
-		return err
-	}
 	if doc.Verdict == "fail" || doc.Verdict == "warn" && opts.FailOn == "warn" {
-		return cli.Exit(cli.ExitBad)
+		return doc, cli.ExitBad, nil
 	}
-	return nil
+	return doc, cli.ExitOK, nil
 }
 
 // snapshot reads the snapshot from the file named, or collects one, and keeps

@@ -30,20 +30,18 @@ is none. The VIP's election is held in etcd: without a quorum nobody wins it.`,
 }
 
 func runEtcd(ctx context.Context, f *Factory) error {
-	format, err := f.format()
-	if err != nil {
-		return err
-	}
+	return f.answer(ctx, func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) { return etcdReport(ctx, f) })
+}
+
+// etcdReport looks at one cluster.
+func etcdReport(ctx context.Context, f *Factory) (*report.EtcdReport, cli.ExitCode, error) {
 	seen, err := f.survey(ctx, false, talos.Everything)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	f.warnOfEndpoints(seen.snap)
 	doc := report.NewEtcd(seen.snap)
-	if err := f.write(format, doc); err != nil {
-		return err
-	}
-	return cli.Exit(etcdCodes[doc.Verdict])
+	return doc, etcdCodes[doc.Verdict], nil
 }
 
 // etcdCodes maps the verdict of an EtcdReport to the exit code.

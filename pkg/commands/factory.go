@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -77,6 +78,22 @@ func loadConfig(flag string) (*config.Config, error) {
 	default:
 		return nil, &cli.UsageError{Err: err}
 	}
+}
+
+// answer prints what ask says of a cluster, and ends with its exit code.
+func (f *Factory) answer(ctx context.Context, ask func(context.Context, *Factory) (any, cli.ExitCode, error)) error {
+	format, err := f.format()
+	if err != nil {
+		return err
+	}
+	doc, code, err := ask(ctx, f)
+	if err != nil {
+		return err
+	}
+	if err := f.write(format, doc); err != nil {
+		return err
+	}
+	return cli.Exit(code)
 }
 
 // write prints a document to stdout in the format.

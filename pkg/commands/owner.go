@@ -37,21 +37,19 @@ silent, the verdict is unknown: the silent one may be the owner.`,
 }
 
 func runOwner(ctx context.Context, f *Factory) error {
-	format, err := f.format()
-	if err != nil {
-		return err
-	}
+	return f.answer(ctx, func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) { return ownerReport(ctx, f) })
+}
+
+// ownerReport looks at one cluster.
+func ownerReport(ctx context.Context, f *Factory) (*report.Ownership, cli.ExitCode, error) {
 	seen, err := f.survey(ctx, false, talos.Ownership)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	f.warnOfEndpoints(seen.snap)
 	doc := report.NewOwnership(seen.snap, seen.judged...)
 	doc.Nodes = shownNodes(doc.Nodes, seen.rows, len(f.flags.Nodes) > 0)
-	if err := f.write(format, doc); err != nil {
-		return err
-	}
-	return cli.Exit(ownerCode(seen.judged))
+	return doc, ownerCode(seen.judged), nil
 }
 
 // ownerCode maps verdicts to the exit code; the worst counts. A cluster

@@ -69,6 +69,11 @@ func schemaOf(name string, v any, kind string, closed bool) *generate.Schema {
 	}
 	fix("apiVersion", APIVersion)
 	fix("kind", kind)
+	for p := s.Properties.Oldest(); p != nil; p = p.Next() {
+		if p.Value.Ref == "#/$defs/"+reflect.TypeOf(v).Name() { // the document itself, which is no definition
+			p.Value.Ref = "#"
+		}
+	}
 	return s
 }
 

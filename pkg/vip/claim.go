@@ -18,16 +18,21 @@ const (
 	// node speaks for itself only: it has the VIP, or it has not.
 	Address
 	// Certificate is the serving certificate that VIP:6443 presents, compared
-	// with each node's own. It names the node that answers from here.
+	// with each node's own, or where nobody speaks there apid's on port 50000.
+	// It names the node that answers from here.
 	Certificate
-	// ARP is the hardware address that answers for the VIP on the segment.
+	// ARP is a hardware address that answers for the VIP on the segment, by ARP
+	// or NDP: a claim for each that answered.
 	ARP
+	// Neighbour is the entry of this machine's kernel for the VIP. It may be
+	// older than the last move.
+	Neighbour
 	// Election is the key in etcd that the owner holds.
 	Election
 )
 
 var witnessNames = map[Witness]string{
-	Address: "address", Certificate: "certificate", ARP: "arp", Election: "election",
+	Address: "address", Certificate: "certificate", ARP: "arp", Neighbour: "neighbour", Election: "election",
 }
 
 func (w Witness) String() string {
@@ -42,7 +47,8 @@ func (w Witness) String() string {
 // For Address, From is the node that was asked, and Owner is From where it
 // has the address and "" where it answered that it has not. For the other
 // witnesses From says where the question was asked from, and Owner is the
-// node named, "" where the witness answered that nobody has it.
+// node named, "" where the witness answered that nobody has it. Where it names
+// somebody who is no node of the cluster, Owner is "" and Stranger says who.
 //
 // Err is why the witness could not be asked. A claim with Err says nothing
 // about ownership; its node may be the owner.
@@ -50,5 +56,22 @@ type Claim struct {
 	Witness Witness
 	From    string
 	Owner   string
-	Err     string
+	// Stranger is a hardware address, or the fingerprint of a certificate, that
+	// no node of the cluster has; "" where there is none.
+	Stranger string
+	// By is how the address came onto its node, for Address only.
+	By  Origin
+	Err string
 }
+
+// Origin is how an address came onto a node. The zero value is that it is not
+// known.
+type Origin int
+
+// The origins of an address.
+const (
+	OriginUnknown Origin = iota
+	ByElection           // the VIP operator put it there
+	ByConfig             // the machine configuration, or the kernel's command line
+	ByNobody             // the kernel has it, and nothing of Talos wants it there: left over
+)
