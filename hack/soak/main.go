@@ -3,6 +3,9 @@
 // Command soak starts a lab, does a random fault to a random node, undoes it,
 // takes the lab down, and looks for anything that is left; again and again. It
 // prints a line a round, and exits with 1 on any trouble.
+//
+// "soak owner" asks vipctl for the owner again and again instead, in a lab with
+// a bad network, and exits with 1 on any wrong answer.
 package main
 
 import (
@@ -27,7 +30,12 @@ func main() {
 		os.Exit(lab.RunProcess(os.Args[2], os.Args[3:])) // this binary is the lab's, too
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	code := run(ctx)
+	var code int
+	if len(os.Args) > 1 && os.Args[1] == "owner" {
+		code = soakOwner(ctx, os.Args[2:])
+	} else {
+		code = run(ctx)
+	}
 	stop()
 	os.Exit(code)
 }
