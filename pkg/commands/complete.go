@@ -62,7 +62,7 @@ func (f *Factory) ask(cmd *cobra.Command, typed string, offers func(*report.Owne
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionLimit)
 	defer cancel()
 	f.flags.Timeout = min(f.flags.Timeout, completionLimit)
-	o, err := f.observer(false)
+	o, err := f.observer(talosOnly)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -95,7 +95,7 @@ func (opts *doctorOptions) snapshot(ctx context.Context, f *Factory) (*cluster.S
 	if opts.From != "" {
 		return readSnapshot(opts.From)
 	}
-	seen, err := f.survey(ctx, true, talos.Everything)
+	seen, err := f.survey(ctx, servers, talos.Everything)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func runFailoverTest(ctx context.Context, f *Factory, opts *failoverOptions) err
 	if r.cfg, err = f.Config(); err != nil {
 		return err
 	}
-	if r.look, err = f.observer(true); err != nil {
+	if r.look, err = f.observer(servers); err != nil {
 		return err
 	}
 	defer r.look.close()

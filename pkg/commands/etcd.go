@@ -35,7 +35,7 @@ func runEtcd(ctx context.Context, f *Factory) error {
 
 // etcdReport looks at one cluster.
 func etcdReport(ctx context.Context, f *Factory) (*report.EtcdReport, cli.ExitCode, error) {
-	seen, err := f.survey(ctx, false, talos.Everything)
+	seen, err := f.survey(ctx, talosOnly, talos.Everything)
 	if err != nil {
 		return nil, 0, err
 	}

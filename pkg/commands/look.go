@@ -15,16 +15,26 @@ import (
 	"github.com/vipctl/vipctl/pkg/vip"
 )
 
+// witnesses say whom a look asks besides the Talos API.
+type witnesses int
+
+const (
+	talosOnly  witnesses = iota // nobody
+	servers                     // every apiserver, closely
+	bystanders                  // whoever else tells who has a VIP, as quickly as can be
+)
+
 // observer looks at a cluster, again and again if need be.
 type observer struct {
 	cfg   *talos.Config
 	talos *talos.Client
-	kube  *kube.Client // nil: port 6443 is not asked
+	kube  *kube.Client // nil: no server is looked at
+	depth kube.Depth
 	vips  []netip.Addr // asked for by hand
 }
 
 // observer opens the clients that a look takes.
-func (f *Factory) observer(withKube bool) (*observer, error) {
+func (f *Factory) observer(ask witnesses) (*observer, error) {
 	vips, err := f.flags.vips()
 	if err != nil {
 		return nil, err
@@ -37,10 +47,16 @@ func (f *Factory) observer(withKube bool) (*observer, error) {
 	if len(vips) == 0 {
 		o.vips = cfg.VIPs
 	}
-	if withKube {
-		if o.kube, err = f.Kube(); err != nil {
-			return nil, err
-		}
+	switch ask {
+	case talosOnly:
+	case servers:
+		o.depth = kube.Whole
+		o.kube, err = f.Kube()
+	case bystanders:
+		o.kube, err = kube.New(&kube.Config{}, f.flags.Timeout) // shows nobody a certificate of ours
+	}
+	if err != nil {
+		return nil, err
 	}
 	if o.cfg, err = f.Talosconfig(); err != nil {
 		return nil, err
@@ -59,8 +75,8 @@ type survey struct {
 }
 
 // survey looks at the cluster, twice where two nodes seem to hold a VIP.
-func (f *Factory) survey(ctx context.Context, withKube bool, facts talos.Facts) (*survey, error) {
-	o, err := f.observer(withKube)
+func (f *Factory) survey(ctx context.Context, ask witnesses, facts talos.Facts) (*survey, error) {
+	o, err := f.observer(ask)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +99,7 @@ func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapsh
 		return nil, o.explain(err, snap)
 	}
 	if o.kube != nil {
-		o.kube.Collect(ctx, snap)
+		o.kube.Round(ctx, o.depth).Fill(snap)
 	}
 	return snap, ctx.Err()
 }

@@ -42,7 +42,7 @@ func runOwner(ctx context.Context, f *Factory) error {
 
 // ownerReport looks at one cluster.
 func ownerReport(ctx context.Context, f *Factory) (*report.Ownership, cli.ExitCode, error) {
-	seen, err := f.survey(ctx, false, talos.Ownership)
+	seen, err := f.survey(ctx, bystanders, talos.Ownership)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -2,19 +2,12 @@ package kube
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -29,9 +22,10 @@ const maxAnswer = 64 << 10
 
 // Client asks kube-apiservers. It may be used by several goroutines.
 type Client struct {
-	cfg     *Config
-	timeout time.Duration
-	port    uint16
+	cfg       *Config
+	timeout   time.Duration
+	port      uint16 // of kube-apiservers
+	talosPort uint16
 }
 
 // New returns a client that gives each server so long to answer, connecting
@@ -40,28 +34,7 @@ func New(cfg *Config, timeout time.Duration) (*Client, error) {
 	if timeout <= 0 {
 		return nil, fmt.Errorf("timeout %s is not positive", timeout)
 	}
-	return &Client{cfg: cfg, timeout: timeout, port: Port}, nil
-}
-
-// Collect asks the apiserver on every node's own address and on every VIP, all
-// at the same time and each over a connection of its own, and fills in what
-// they said.
-func (c *Client) Collect(ctx context.Context, snap *cluster.Snapshot) {
-	var wg sync.WaitGroup
-	for i := range snap.Nodes {
-		wg.Go(func() { snap.Nodes[i].APIServer = c.seen(ctx, snap.Nodes[i].Addr) })
-	}
-	for i := range snap.VIPs {
-		wg.Go(func() { snap.VIPs[i].APIServer = c.seen(ctx, snap.VIPs[i].Addr) })
-	}
-	wg.Wait()
-}
-
-func (c *Client) seen(ctx context.Context, addr netip.Addr) cluster.Seen[cluster.APIServer] {
-	if !addr.IsValid() {
-		return cluster.Missed[cluster.APIServer](errors.New("its address is not known"))
-	}
-	return cluster.Got(c.Look(ctx, netip.AddrPortFrom(addr, c.port)))
+	return &Client{cfg: cfg, timeout: timeout, port: Port, talosPort: TalosPort}, nil
 }
 
 // Look asks one apiserver for its certificate and for /readyz. What went wrong
@@ -75,7 +48,7 @@ func (c *Client) Look(ctx context.Context, at netip.AddrPort) cluster.APIServer 
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		seen.Error = fmt.Sprintf("no answer from %s within %s s", at, strconv.FormatFloat(time.Since(begun).Round(100*time.Millisecond).Seconds(), 'f', -1, 64))
+		seen.Error = late(at, begun).Error()
 	default:
 		seen.Error = plain(err)
 	}
@@ -125,30 +98,3 @@ func (c *Client) ProbeTLS() *tls.Config {
 // Authenticated says whether the kubeconfig has a client certificate, so that
 // /readyz is answered with the truth, and not with 401.
 func (c *Client) Authenticated() bool { return len(c.cfg.certificates) > 0 }
-
-// Fingerprint returns the SHA-256 of a certificate's DER form, in lower-case
-// hexadecimal, as in cluster.Certificate.
-func Fingerprint(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.Raw)
-	return hex.EncodeToString(sum[:])
-}
-
-func describe(cert *x509.Certificate) cluster.Certificate {
-	d := cluster.Certificate{Fingerprint: Fingerprint(cert), DNSNames: cert.DNSNames, NotAfter: cert.NotAfter}
-	for _, ip := range cert.IPAddresses {
-		if addr, ok := netip.AddrFromSlice(ip); ok {
-			d.Addresses = append(d.Addresses, addr.Unmap())
-		}
-	}
-	return d
-}
-
-// plain strips what net wraps around the reason.
-func plain(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
-		err = op.Err
-	}
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	return strings.TrimPrefix(text, "connect: ")
-}

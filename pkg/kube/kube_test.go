@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/vipctl/vipctl/pkg/cluster"
 )
 
 func newClient(t *testing.T, cfg *Config, timeout time.Duration) *Client {
@@ -84,6 +82,12 @@ func listen(t *testing.T, talk func(net.Conn)) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveOn(t, l, talk)
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+func serveOn(t *testing.T, l net.Listener, talk func(net.Conn)) {
+	t.Helper()
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -94,7 +98,6 @@ func listen(t *testing.T, talk func(net.Conn)) netip.AddrPort {
 			go talk(conn)
 		}
 	}()
-	return netip.MustParseAddrPort(l.Addr().String())
 }
 
 func TestLookSaysWhyThereIsNoAnswer(t *testing.T) {
@@ -120,26 +123,6 @@ func TestLookSaysWhyThereIsNoAnswer(t *testing.T) {
 				t.Errorf("Look = %+v; want no answer and %q", got, tt.want)
 			}
 		})
-	}
-}
-
-func TestCollectFillsInNodesAndVIPs(t *testing.T) {
-	s, at := serve(t, func(http.ResponseWriter, *http.Request) {})
-	c := newClient(t, &Config{}, 5*time.Second)
-	c.port = at.Port()
-	snap := &cluster.Snapshot{
-		Nodes: []cluster.Node{{Name: "cp-1", Addr: at.Addr()}, {Name: "cp-2"}},
-		VIPs:  []cluster.VIP{{Addr: netip.MustParseAddr("127.0.0.2")}},
-	}
-	c.Collect(t.Context(), snap)
-	if got := snap.Nodes[0].APIServer.Value(); got.Status != 200 || got.Certificate.Fingerprint != Fingerprint(s.Certificate()) {
-		t.Errorf("cp-1's apiserver = %+v; want ready", got)
-	}
-	if snap.Nodes[1].APIServer.Known() {
-		t.Errorf("cp-2 has no address, and its apiserver = %+v", snap.Nodes[1].APIServer.Value())
-	}
-	if got := snap.VIPs[0].APIServer.Value(); got.Answered || got.Error == "" {
-		t.Errorf("the VIP's apiserver, where nobody listens = %+v; want an error", got)
 	}
 }
 

@@ -1,0 +1,130 @@
+package kube
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+// plane is a control plane on loopback addresses: two nodes, and a VIP that
+// the second answers for.
+type plane struct {
+	client  *Client
+	nodes   [2]netip.Addr
+	vip     netip.Addr
+	kube    [2]string // fingerprints
+	apid    [2]string
+	silence func(net.Conn) // what the VIP's port 6443 does, nil: it serves
+}
+
+func (p *plane) up(t *testing.T) {
+	t.Helper()
+	p.nodes, p.vip = [2]netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}, netip.MustParseAddr("127.0.0.4")
+	p.client = newClient(t, &Config{}, 3*time.Second)
+	port := func(of *uint16, addr netip.Addr, cert tls.Certificate, auth tls.ClientAuthType) {
+		*of = present(t, netip.AddrPortFrom(addr, *of).String(), &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: auth}).Port()
+	}
+	p.client.port, p.client.talosPort = 0, 0
+	for i, addr := range p.nodes {
+		server, apid := mint(t), mint(t)
+		p.kube[i], p.apid[i] = Fingerprint(server.Leaf), Fingerprint(apid.Leaf)
+		port(&p.client.port, addr, server, tls.RequestClientCert)
+		port(&p.client.talosPort, addr, apid, tls.RequireAndVerifyClientCert)
+		if i == 0 {
+			continue
+		}
+		port(&p.client.talosPort, p.vip, apid, tls.RequireAndVerifyClientCert)
+		if p.silence == nil {
+			port(&p.client.port, p.vip, server, tls.RequestClientCert)
+			continue
+		}
+		l, err := net.Listen("tcp", netip.AddrPortFrom(p.vip, p.client.port).String())
+		if err != nil {
+			t.Skip(err)
+		}
+		serveOn(t, l, p.silence)
+	}
+}
+
+func (p *plane) snapshot() *cluster.Snapshot {
+	return &cluster.Snapshot{
+		Nodes: []cluster.Node{{Name: "cp-1", Addr: p.nodes[0]}, {Name: "cp-2", Addr: p.nodes[1]}, {Name: "cp-3"}},
+		VIPs:  []cluster.VIP{{Addr: p.vip}},
+	}
+}
+
+func TestRoundNamesWhoAnswers(t *testing.T) {
+	p := &plane{}
+	p.up(t)
+	snap := p.snapshot()
+	round := p.client.Round(t.Context(), Handshake)
+	round.VIP(p.vip) // before the nodes are known
+	round.Node(p.nodes[0])
+	round.Node(p.nodes[0])
+	round.Fill(snap)
+	for i, want := range p.kube {
+		if got := snap.Nodes[i].APIServer.Value(); got.Certificate.Fingerprint != want || got.Error != "" {
+			t.Errorf("apiserver of node %d = %+v; want the certificate %s", i, got, want)
+		}
+		if snap.Nodes[i].Apid.Err() != "not asked" {
+			t.Errorf("apid of node %d = %+v; want it not asked: the VIP's apiserver answers", i, snap.Nodes[i].Apid)
+		}
+	}
+	if got := snap.VIPs[0].APIServer.Value().Certificate.Fingerprint; got != p.kube[1] {
+		t.Errorf("the VIP's certificate = %s; want that of the second node, %s", got, p.kube[1])
+	}
+	if snap.Nodes[2].APIServer.Known() || snap.Nodes[2].APIServer.Err() == "not asked" {
+		t.Errorf("a node without an address has the apiserver %+v; want the reason why not", snap.Nodes[2].APIServer)
+	}
+}
+
+func TestRoundFallsBackToApid(t *testing.T) {
+	for name, silence := range map[string]func(net.Conn){
+		"the VIP hangs":    func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
+		"the VIP hangs up": func(c net.Conn) { _ = c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &plane{silence: silence}
+			p.up(t)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // less than a look may take
+			defer cancel()
+			snap := p.snapshot()
+			begun := time.Now()
+			round := p.client.Round(ctx, Handshake)
+			round.Node(p.nodes[0])
+			round.VIP(p.vip)
+			round.Fill(snap)
+			if took := time.Since(begun); took > 2*time.Second {
+				t.Errorf("it took %s; want an end with its context after 1 s", took)
+			}
+			for i, want := range p.apid {
+				if got := snap.Nodes[i].Apid; got.Value().Fingerprint != want {
+					t.Errorf("apid of node %d = %+v; want %s", i, got, want)
+				}
+			}
+			v := snap.VIPs[0]
+			if v.Apid.Value().Fingerprint != p.apid[1] || v.APIServer.Value().Error == "" {
+				t.Errorf("the VIP = %+v; want the apid of the second node, %s, and why the apiserver is silent", v, p.apid[1])
+			}
+		})
+	}
+}
+
+func TestRoundWholeAsksForReadiness(t *testing.T) {
+	_, at := serve(t, http.NotFound)
+	c := newClient(t, &Config{}, 5*time.Second)
+	c.port = at.Port()
+	snap := &cluster.Snapshot{Nodes: []cluster.Node{{Name: "cp-1", Addr: at.Addr()}}}
+	c.Round(t.Context(), Whole).Fill(snap)
+	if got := snap.Nodes[0].APIServer.Value(); !got.Answered || got.Status != 404 {
+		t.Errorf("apiserver = %s; want its status, 404", fmt.Sprintf("%+v", got))
+	}
+}
