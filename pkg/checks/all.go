@@ -7,6 +7,9 @@ const (
 	needsBoth   = needsReader + ", and " + needsWire
 )
 
+// OneOwner is the ID of the check that counts the holders of each VIP.
+const OneOwner = "vip-one-owner"
+
 // All returns every check, in the order in which they are shown: what a check
 // rests on stands above it.
 func All() []Check {
@@ -20,7 +23,7 @@ func All() []Check {
 		{"vip-configured-alike", VIP, "every control-plane node has the same VIPs configured", needsReader, vipConfiguredAlike},
 		{"vip-segment", VIP, "the VIP and every control-plane node share one segment", needsReader, vipSegment},
 		{"vip-link-up", VIP, "the link of the VIP is up on every control-plane node", needsReader, vipLinkUp},
-		{"vip-one-owner", VIP, "exactly one node has the VIP", needsReader, vipOneOwner},
+		{OneOwner, VIP, "exactly one node has the VIP", needsReader, vipOneOwner},
 		{"vip-answers", VIP, "a ready kube-apiserver answers on the VIP", needsWire, vipAnswers},
 		{"vip-answered-by-owner", VIP, "the server that answers on the VIP is its owner's", needsBoth, vipAnsweredByOwner},
 

@@ -39,7 +39,7 @@ func vipOneOwner(s *cluster.Snapshot) Finding {
 	var t tally
 	var owned []string
 	for _, v := range s.VIPs {
-		verdict := vip.Judge(s.Claims(v.Addr))
+		verdict := s.Judge(v.Addr)
 		switch {
 		case verdict.Ownership == vip.Owned && len(verdict.Silent) > 0:
 			t.say(Warn, "%s is owned by %s, as far as is known: %s", v.Addr, verdict.Owners[0], silent(verdict))
@@ -105,7 +105,7 @@ func vipAnsweredByOwner(s *cluster.Snapshot) Finding {
 				return
 			}
 			bearers, blind := whoseCertificate(s, seen)
-			owners := vip.Judge(s.Claims(v.Addr)).Owners
+			owners := s.Judge(v.Addr).Owners
 			switch {
 			case len(bearers) == 0 && len(blind) > 0:
 				t.say(Unknown, "%s: the certificate may be that of %s", v.Addr, strings.Join(blind, " or "))

@@ -26,7 +26,7 @@ func example() *Snapshot {
 			{Name: "cp-1", Addr: netip.MustParseAddr("10.5.0.2"), Addresses: Got([]Address{address("10.5.0.2/24", "eth0"), address("10.5.0.50/32", "eth0")})},
 			{Name: "cp-2", Addr: netip.MustParseAddr("10.5.0.3"), Addresses: Got([]Address{address("10.5.0.3/24", "eth0")})},
 			{Name: "cp-3", Addr: netip.MustParseAddr("10.5.0.4"), Addresses: Missed[[]Address](errors.New("no answer"))},
-			{Name: "cp-4", Addr: netip.MustParseAddr("10.5.0.5")},
+			{Name: "cp-4", Addr: netip.MustParseAddr("10.5.0.5"), VIPs: Got[[]netip.Addr](nil)},
 		},
 	}
 }
@@ -65,6 +65,9 @@ func TestParseRefuses(t *testing.T) {
 		{"another version", `{"apiVersion":"vipctl.dev/v9","kind":"Snapshot"}`, `version "vipctl.dev/v9"`},
 		{"a node twice", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":[{"name":"a"},{"name":"a"}]}`, "names a twice"},
 		{"a node without a name", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":[{}]}`, "without a name"},
+		{"another version, whose fields are others", `{"apiVersion":"vipctl.dev/v9","kind":"Snapshot","nodes":7}`, `version "vipctl.dev/v9"`},
+		{"an earlier one of an earlier one", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","earlier":{"earlier":{}}}`, "earlier"},
+		{"an earlier one that names a node twice", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","earlier":{"nodes":[{"name":"a"},{"name":"a"}]}}`, "names a twice"},
 		{"a fact that is both", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":[{"name":"a","hostname":{"value":"a","error":"b"}}]}`, "both a value and an error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,6 +75,43 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("Parse(%s) = %v; want an error with %q", tt.data, err, tt.err)
 			}
 		})
+	}
+}
+
+// What an older vipctl did not write was not asked for.
+func TestAnOlderSnapshotReads(t *testing.T) {
+	got, err := Parse([]byte(`{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","takenAt":"2026-11-21T03:00:00Z","endpoints":[],
+		"nodes":[{"name":"cp-1","addr":"10.5.0.2","addresses":{"value":[{"prefix":"10.5.0.50/32","link":"eth0"}]}}],"vips":[{"addr":"10.5.0.50"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := got.Judge(netip.MustParseAddr("10.5.0.50")); v.Ownership != vip.Owned || v.Owners[0] != "cp-1" {
+		t.Errorf("Judge(10.5.0.50) = %+v; want it owned by cp-1", v)
+	}
+	if got.VIPs[0].ARP.Err() != "not asked" || got.Nodes[0].Apid.Known() {
+		t.Errorf("the snapshot = %+v; want what it lacks not asked", got)
+	}
+}
+
+func TestJudgeWeighsBothSightings(t *testing.T) {
+	addr := netip.MustParseAddr("10.5.0.50")
+	two := example()
+	two.Nodes[1].Addresses = Got(append(two.Nodes[1].Addresses.Value(), address("10.5.0.50/32", "eth0")))
+	handover, twice := example(), *two
+	handover.Earlier, twice.Earlier = two, two
+	for _, tt := range []struct {
+		name string
+		snap *Snapshot
+		want vip.Ownership
+	}{
+		{"one owner", example(), vip.Owned},
+		{"two, seen once", two, vip.SplitBrain},
+		{"two, and then one", handover, vip.Owned},
+		{"two, seen twice", &twice, vip.SplitBrain},
+	} {
+		if got := tt.snap.Judge(addr); got.Ownership != tt.want || tt.snap.Earlier != nil && !strings.Contains(got.Reason, "; ") {
+			t.Errorf("%s: Judge(%s) = %+v; want %v, with a word on both sightings", tt.name, addr, got, tt.want)
+		}
 	}
 }
 

@@ -6,28 +6,56 @@ import (
 	"fmt"
 )
 
+// VersionError says that a snapshot has a version that is not known here.
+type VersionError struct{ Version string }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("a snapshot of version %q, and only %s is known", e.Version, APIVersion)
+}
+
+// Hint says whose version it is.
+func (e *VersionError) Hint() string {
+	return "another vipctl wrote it: read it with that, or with a newer one (vipctl version)"
+}
+
 // Parse reads a saved snapshot. One of another kind or version is an error, as
-// is one that names a node twice.
+// is one that names a node twice. What it lacks was not asked for.
 func Parse(data []byte) (*Snapshot, error) {
+	var head struct{ APIVersion, Kind string }
+	if err := json.Unmarshal(data, &head); err != nil {
+		return nil, fmt.Errorf("not a snapshot: %w", err)
+	}
+	if head.Kind != Kind {
+		return nil, fmt.Errorf("not a snapshot: its kind is %q", head.Kind)
+	}
+	if head.APIVersion != APIVersion { // another version need not read as ours
+		return nil, &VersionError{Version: head.APIVersion}
+	}
 	snap := &Snapshot{}
 	if err := json.Unmarshal(data, snap); err != nil {
 		return nil, fmt.Errorf("not a snapshot: %w", err)
 	}
-	if snap.Kind != Kind {
-		return nil, fmt.Errorf("not a snapshot: its kind is %q", snap.Kind)
+	if snap.Earlier != nil && snap.Earlier.Earlier != nil {
+		return nil, errors.New("the snapshot has an earlier one that has an earlier one")
 	}
-	if snap.APIVersion != APIVersion {
-		return nil, fmt.Errorf("a snapshot of version %q, and only %s is known", snap.APIVersion, APIVersion)
+	for s := snap; s != nil; s = s.Earlier {
+		if err := s.checkNames(); err != nil {
+			return nil, err
+		}
 	}
-	names := make(map[string]bool, len(snap.Nodes))
-	for _, n := range snap.Nodes {
+	return snap, nil
+}
+
+func (s *Snapshot) checkNames() error {
+	names := make(map[string]bool, len(s.Nodes))
+	for _, n := range s.Nodes {
 		if n.Name == "" {
-			return nil, errors.New("the snapshot has a node without a name")
+			return errors.New("the snapshot has a node without a name")
 		}
 		if names[n.Name] {
-			return nil, fmt.Errorf("the snapshot names %s twice", n.Name)
+			return fmt.Errorf("the snapshot names %s twice", n.Name)
 		}
 		names[n.Name] = true
 	}
-	return snap, nil
+	return nil
 }

@@ -68,7 +68,10 @@ func (s Seen[T]) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (s *Seen[T]) UnmarshalJSON(data []byte) error {
-	var j seenJSON[T]
+	var j struct {
+		Value json.RawMessage // null is a value: an empty list
+		Error string
+	}
 	if err := json.Unmarshal(data, &j); err != nil {
 		return err
 	}
@@ -76,7 +79,11 @@ func (s *Seen[T]) UnmarshalJSON(data []byte) error {
 	case j.Value != nil && j.Error != "":
 		return errors.New("a fact has both a value and an error")
 	case j.Value != nil:
-		*s = Got(*j.Value)
+		var v T
+		if err := json.Unmarshal(j.Value, &v); err != nil {
+			return err
+		}
+		*s = Got(v)
 	case j.Error != "":
 		*s = Seen[T]{err: j.Error}
 	default:

@@ -2,26 +2,22 @@ package commands
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"os"
+	"slices"
 
-	"github.com/google/renameio/v2/maybe"
 	"github.com/spf13/cobra"
 
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/checks"
-	"github.com/vipctl/vipctl/pkg/cluster"
 	"github.com/vipctl/vipctl/pkg/report"
 	"github.com/vipctl/vipctl/pkg/talos"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // doctorOptions are what a run of doctor was asked for.
 type doctorOptions struct {
 	checks.Choice
+	snapshotFlags
 	FailOn string // warn or fail
-	Save   string // file to write the snapshot to
-	From   string // file to read it from
 }
 
 func newDoctorCommand(f *Factory, runF func(context.Context, *doctorOptions) error) *cobra.Command {
@@ -43,8 +39,8 @@ could not be read never counts as good. With --save the snapshot is kept, and
 			if opts.FailOn != "warn" && opts.FailOn != "fail" {
 				return cli.WithHint(cli.Usagef("--fail-on: unknown status %q", opts.FailOn), "warn or fail")
 			}
-			if opts.Save != "" && opts.From != "" {
-				return cli.WithHint(cli.Usagef("--save and --from exclude each other"), "copy the file instead")
+			if err := opts.check(cmd); err != nil {
+				return err
 			}
 			if runF != nil {
 				return runF(cmd.Context(), opts)
@@ -57,8 +53,7 @@ could not be read never counts as good. With --save the snapshot is kept, and
 	fs.StringSliceVar(&opts.Skip, "skip", nil, "IDs of checks to leave out")
 	fs.StringSliceVar(&opts.Categories, "category", nil, "categories of checks to do (default all)")
 	fs.StringVar(&opts.FailOn, "fail-on", "fail", "verdict from which the exit code is 3: warn or fail")
-	fs.StringVar(&opts.Save, "save", "", "write the snapshot to this file")
-	fs.StringVar(&opts.From, "from", "", "judge the snapshot in this file, and ask nobody")
+	opts.bind(cmd)
 	for flag, complete := range map[string]cobra.CompletionFunc{
 		"only": completeChecks, "skip": completeChecks, "category": completeCategories,
 		"fail-on": cobra.FixedCompletions([]cobra.Completion{"warn", "fail"}, cobra.ShellCompDirectiveNoFileComp),
@@ -73,58 +68,34 @@ func runDoctor(ctx context.Context, f *Factory, opts *doctorOptions) error {
 	if err != nil {
 		return &cli.UsageError{Err: err}
 	}
-	return f.answer(ctx, func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) { return doctorReport(ctx, f, opts, list) })
+	return f.answer(ctx, func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) {
+		return doctorReport(ctx, f, opts, list)
+	})
 }
 
 // doctorReport looks at one cluster.
 func doctorReport(ctx context.Context, f *Factory, opts *doctorOptions, list []checks.Check) (*report.DoctorReport, cli.ExitCode, error) {
-	snap, err := opts.snapshot(ctx, f)
-	if err != nil {
+	seen, err := opts.source(ctx, f, func(ctx context.Context) (*survey, error) {
+		return f.survey(ctx, servers, talos.Everything)
+	})
+	if seen == nil {
 		return nil, 0, err
 	}
-	doc := report.NewDoctor(snap, checks.Run(snap, list))
-	if doc.Verdict == "fail" || doc.Verdict == "warn" && opts.FailOn == "warn" {
-		return doc, cli.ExitBad, nil
-	}
-	return doc, cli.ExitOK, nil
+	doc := report.NewDoctor(seen.snap, checks.Run(seen.snap, list))
+	return doc, doctorCode(doc, seen.judged, opts.FailOn), err
 }
 
-// snapshot reads the snapshot from the file named, or collects one, and keeps
-// it where that was asked for.
-func (opts *doctorOptions) snapshot(ctx context.Context, f *Factory) (*cluster.Snapshot, error) {
-	if opts.From != "" {
-		return readSnapshot(opts.From)
+// doctorCode maps what the doctor found to the exit code. Two owners count as
+// such, where it was told to look for them.
+func doctorCode(doc *report.DoctorReport, judged []report.Judged, failOn string) cli.ExitCode {
+	looked := slices.ContainsFunc(doc.Checks, func(c report.CheckResult) bool { return c.ID == checks.OneOwner })
+	split := slices.ContainsFunc(judged, func(j report.Judged) bool { return j.Verdict.Ownership == vip.SplitBrain })
+	switch {
+	case looked && split:
+		return cli.ExitSplitBrain
+	case doc.Verdict == "fail" || doc.Verdict == "warn" && failOn == "warn":
+		return cli.ExitBad
+	default:
+		return cli.ExitOK
 	}
-	seen, err := f.survey(ctx, servers, talos.Everything)
-	if err != nil {
-		return nil, err
-	}
-	if opts.Save != "" {
-		return seen.snap, saveSnapshot(opts.Save, seen.snap)
-	}
-	return seen.snap, nil
-}
-
-func saveSnapshot(path string, snap *cluster.Snapshot) error {
-	data, err := json.MarshalIndent(snap, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := maybe.WriteFile(path, append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("--save: %w", err)
-	}
-	return nil
-}
-
-func readSnapshot(path string) (*cluster.Snapshot, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, cli.WithHint(&cli.UsageError{Err: fmt.Errorf("--from: %w", err)}, "a snapshot is written by vipctl doctor --save FILE")
-	}
-	snap, err := cluster.Parse(data)
-	if err != nil {
-		return nil, cli.WithHint(&cli.UsageError{Err: fmt.Errorf("--from: %s: %w", path, err)},
-			"a snapshot is written by vipctl doctor --save FILE")
-	}
-	return snap, nil
 }

@@ -80,17 +80,21 @@ func loadConfig(flag string) (*config.Config, error) {
 	}
 }
 
-// answer prints what ask says of a cluster, and ends with its exit code.
+// answer prints what ask says of a cluster, and ends with its exit code. What
+// ask says is printed also where its error is a lateError.
 func (f *Factory) answer(ctx context.Context, ask func(context.Context, *Factory) (any, cli.ExitCode, error)) error {
 	format, err := f.format()
 	if err != nil {
 		return err
 	}
 	doc, code, err := ask(ctx, f)
-	if err != nil {
+	if _, printable := errors.AsType[*lateError](err); err != nil && !printable {
 		return err
 	}
 	if err := f.write(format, doc); err != nil {
+		return err
+	}
+	if err != nil {
 		return err
 	}
 	return cli.Exit(code)

@@ -140,39 +140,32 @@ func endpointsOnVIP(snap *cluster.Snapshot) []string {
 	return names
 }
 
-// owners judges each VIP of the snapshot. Where two nodes seem to hold one, it
-// looks again after a while, for a handover overlaps for up to a second, and
-// returns the second snapshot.
-func (o *observer) owners(ctx context.Context, snap *cluster.Snapshot, facts talos.Facts) (*cluster.Snapshot, []report.Judged, error) {
-	first := judgeAll(snap)
-	if !slices.ContainsFunc(first, func(j report.Judged) bool { return j.Verdict.Ownership == vip.SplitBrain }) {
-		return snap, first, nil
+// owners judges each VIP of the snapshot. Where one needs a second look, for a
+// handover overlaps for up to a second, it looks again after a while, and
+// returns the second snapshot, which holds the first.
+func (o *observer) owners(ctx context.Context, first *cluster.Snapshot, facts talos.Facts) (*cluster.Snapshot, []report.Judged, error) {
+	judged := judgeAll(first)
+	if !slices.ContainsFunc(judged, func(j report.Judged) bool { return j.Verdict.Ownership == vip.SplitBrain }) {
+		return first, judged, nil
 	}
 	select {
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	case <-time.After(vip.ResampleAfter):
 	}
-	again, err := o.look(ctx, facts)
+	second, err := o.look(ctx, facts)
 	if err != nil {
 		return nil, nil, err
 	}
-	second := judgeAll(again)
-	for i := range second {
-		before := slices.IndexFunc(first, func(j report.Judged) bool { return j.VIP == second[i].VIP })
-		if before >= 0 {
-			second[i].Verdict = vip.Confirm(first[before].Verdict, second[i].Verdict)
-		}
-	}
-	return again, second, nil
+	second.Earlier = first
+	return second, judgeAll(second), nil
 }
 
 // judgeAll judges each VIP of the snapshot, in their order.
 func judgeAll(snap *cluster.Snapshot) []report.Judged {
 	judged := make([]report.Judged, 0, len(snap.VIPs))
 	for _, v := range snap.VIPs {
-		claims := snap.Claims(v.Addr)
-		judged = append(judged, report.Judged{VIP: v.Addr, Claims: claims, Verdict: vip.Judge(claims)})
+		judged = append(judged, report.Judged{VIP: v.Addr, Claims: snap.Claims(v.Addr), Verdict: snap.Judge(v.Addr)})
 	}
 	return judged
 }

@@ -43,7 +43,8 @@ func (f *Factory) execute(ctx context.Context, root *cobra.Command, args []strin
 	if errors.As(err, &silent) && silent.Err == nil {
 		return code // the command has said all there was to say
 	}
-	if format := wantedFormat(f.flags.Output, args); format == report.JSON || format == report.YAML {
+	_, printed := errors.AsType[*lateError](err) // stdout has its one value
+	if format := wantedFormat(f.flags.Output, args); !printed && (format == report.JSON || format == report.YAML) {
 		doc := report.NewError(err.Error(), cli.HintOf(err), int(code))
 		_ = report.Write(f.Streams.Out, format, doc)
 	}

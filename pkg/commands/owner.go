@@ -11,8 +11,14 @@ import (
 	"github.com/vipctl/vipctl/pkg/vip"
 )
 
-func newOwnerCommand(f *Factory, runF func(context.Context) error) *cobra.Command {
-	return &cobra.Command{
+// ownerOptions are what a run of owner was asked for.
+type ownerOptions struct {
+	snapshotFlags
+}
+
+func newOwnerCommand(f *Factory, runF func(context.Context, *ownerOptions) error) *cobra.Command {
+	opts := &ownerOptions{}
+	cmd := &cobra.Command{
 		Use:   "owner",
 		Short: "Show which node has the VIP",
 		Long: `owner asks every control-plane node whether it has the virtual IP, and says
@@ -28,28 +34,35 @@ silent, the verdict is unknown: the silent one may be the owner.`,
 		GroupID: groupLook,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if runF != nil {
-				return runF(cmd.Context())
+			if err := opts.check(cmd); err != nil {
+				return err
 			}
-			return runOwner(cmd.Context(), f)
+			if runF != nil {
+				return runF(cmd.Context(), opts)
+			}
+			return runOwner(cmd.Context(), f, opts)
 		},
 	}
+	opts.bind(cmd)
+	return cmd
 }
 
-func runOwner(ctx context.Context, f *Factory) error {
-	return f.answer(ctx, func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) { return ownerReport(ctx, f) })
+func runOwner(ctx context.Context, f *Factory, opts *ownerOptions) error {
+	return f.answer(ctx, func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) { return ownerReport(ctx, f, opts) })
 }
 
 // ownerReport looks at one cluster.
-func ownerReport(ctx context.Context, f *Factory) (*report.Ownership, cli.ExitCode, error) {
-	seen, err := f.survey(ctx, bystanders, talos.Ownership)
-	if err != nil {
+func ownerReport(ctx context.Context, f *Factory, opts *ownerOptions) (*report.Ownership, cli.ExitCode, error) {
+	seen, err := opts.source(ctx, f, func(ctx context.Context) (*survey, error) {
+		return f.survey(ctx, bystanders, talos.Ownership)
+	})
+	if seen == nil {
 		return nil, 0, err
 	}
 	f.warnOfEndpoints(seen.snap)
 	doc := report.NewOwnership(seen.snap, seen.judged...)
 	doc.Nodes = shownNodes(doc.Nodes, seen.rows, len(f.flags.Nodes) > 0)
-	return doc, ownerCode(seen.judged), nil
+	return doc, ownerCode(seen.judged), err
 }
 
 // ownerCode maps verdicts to the exit code; the worst counts. A cluster

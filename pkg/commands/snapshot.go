@@ -1,0 +1,128 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/google/renameio/v2/maybe"
+	"github.com/spf13/cobra"
+
+	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+// snapshotFlags are --save and --from, of every command that looks at a cluster.
+type snapshotFlags struct {
+	Save string // file to write the snapshot to
+	From string // file to read it from, and ask nobody; "-" is stdin
+}
+
+func (s *snapshotFlags) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.Save, "save", "", "write the snapshot to this file; it holds no secret")
+	cmd.Flags().StringVar(&s.From, "from", "", "judge the snapshot in this file, or - for stdin, and ask nobody")
+}
+
+// asking are the flags that say whom to ask, or how.
+var asking = []string{
+	"talosconfig", "context", "all-contexts", "endpoints", "cluster", "siderov1-keys-dir",
+	"kubeconfig", "timeout", "vip", "election", "watch", "wait",
+}
+
+// check refuses flags that exclude each other.
+func (s *snapshotFlags) check(cmd *cobra.Command) error {
+	if s.Save == "-" {
+		return cli.WithHint(cli.Usagef("--save: stdout has the document"), "name a file, such as --save snapshot.json")
+	}
+	if s.From == "" {
+		return nil
+	}
+	if s.Save != "" {
+		return cli.WithHint(cli.Usagef("--save and --from exclude each other"), "copy the file instead")
+	}
+	for _, name := range asking {
+		if cmd.Flags().Changed(name) {
+			return cli.WithHint(cli.Usagef("--%s and --from exclude each other: a snapshot is judged, and nobody asked", name),
+				"leave out --%s, or leave out --from to look at the cluster itself", name)
+		}
+	}
+	return nil
+}
+
+// source is the survey that was kept, or else the one that collect makes, which
+// is kept where that was asked for. The survey is whole also where the error is
+// a lateError.
+func (s *snapshotFlags) source(ctx context.Context, f *Factory, collect func(context.Context) (*survey, error)) (*survey, error) {
+	if s.From != "" {
+		snap, err := f.readSnapshot(s.From)
+		if err != nil {
+			return nil, err
+		}
+		return &survey{snap: snap, judged: judgeAll(snap), rows: f.flags.Nodes}, nil
+	}
+	seen, err := collect(ctx)
+	if err != nil || s.Save == "" {
+		return seen, err
+	}
+	if err := saveSnapshot(s.Save, seen.snap); err != nil {
+		return seen, &lateError{cli.WithHint(fmt.Errorf("--save: %w", err), "name a file in a directory that you may write to")}
+	}
+	return seen, nil
+}
+
+// lateError is what failed after there was a document to print. The document is
+// printed nevertheless, and the exit code that of the error.
+type lateError struct{ error }
+
+func (e *lateError) Unwrap() error { return e.error }
+
+// saveSnapshot replaces the file as a whole. What is no regular file, such as
+// /dev/null, is written to.
+func saveSnapshot(path string, snap *cluster.Snapshot) error {
+	data, err := json.MarshalIndent(snap, "", "  ")
+	if err != nil {
+		return err
+	}
+	data = append(data, '\n')
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().IsRegular() {
+		return maybe.WriteFile(path, data, 0o600)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	return errors.Join(err, file.Close())
+}
+
+func (f *Factory) readSnapshot(path string) (*cluster.Snapshot, error) {
+	var (
+		data []byte
+		err  error
+	)
+	if path == "-" {
+		path = "stdin"
+		data, err = io.ReadAll(f.Streams.In)
+	} else {
+		data, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, notSnapshot(fmt.Errorf("--from: %w", err))
+	}
+	snap, err := cluster.Parse(data)
+	if err != nil {
+		return nil, notSnapshot(fmt.Errorf("--from: %s: %w", path, err))
+	}
+	return snap, nil
+}
+
+func notSnapshot(err error) error {
+	if cli.HintOf(err) != "" {
+		return &cli.UsageError{Err: err}
+	}
+	return cli.WithHint(&cli.UsageError{Err: err}, "a snapshot is written by vipctl owner, etcd or doctor with --save FILE")
+}

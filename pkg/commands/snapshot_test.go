@@ -1,0 +1,157 @@
+package commands
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/report"
+)
+
+// kept is a snapshot of three nodes, of which those named hold the VIP.
+func kept(holders ...string) *cluster.Snapshot {
+	vip := netip.MustParseAddr("10.5.0.50")
+	snap := &cluster.Snapshot{
+		APIVersion: cluster.APIVersion, Kind: cluster.Kind, TakenAt: time.Date(2026, 11, 21, 3, 0, 0, 7, time.UTC),
+		Endpoints: []cluster.Endpoint{}, VIPs: []cluster.VIP{{Addr: vip}},
+	}
+	for i, name := range []string{"cp-1", "cp-2", "cp-3"} {
+		n := cluster.Node{
+			Name: name, Addr: netip.AddrFrom4([4]byte{10, 5, 0, byte(2 + i)}), Reachable: cluster.Got(true), Hostname: cluster.Got(name),
+			VIPs: cluster.Got([]netip.Addr{vip}), Addresses: cluster.Got([]cluster.Address{}),
+		}
+		for _, holder := range holders {
+			if holder == name {
+				n.Addresses = cluster.Got([]cluster.Address{{Prefix: netip.PrefixFrom(vip, 32), Link: "eth0"}})
+			}
+		}
+		snap.Nodes = append(snap.Nodes, n)
+	}
+	return snap
+}
+
+// file saves the snapshot as the commands do.
+func file(t *testing.T, snap *cluster.Snapshot) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "snapshot.json")
+	if err := saveSnapshot(path, snap); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestASnapshotIsJudgedWithNobodyAsked(t *testing.T) {
+	split := kept("cp-1", "cp-3")
+	split.Earlier = kept("cp-1", "cp-3")
+	handover := kept("cp-3")
+	handover.Earlier = kept("cp-1", "cp-3")
+	for _, tt := range []struct {
+		name, args string
+		snap       *cluster.Snapshot
+		code       cli.ExitCode
+		says       string
+	}{
+		{"an owner", "owner", kept("cp-2"), cli.ExitOK, `"verdict": "owned"`},
+		{"no owner", "owner", kept(), cli.ExitBad, `"verdict": "unowned"`},
+		{"two, seen twice", "owner", split, cli.ExitSplitBrain, `"verdict": "splitBrain"`},
+		{"two, and then one", "owner", handover, cli.ExitOK, `a handover`},
+		{"rows are selected", "owner -n cp-9", kept("cp-2"), cli.ExitOK, `no control-plane node is called that`},
+		{"etcd, of which nothing is known", "etcd", kept("cp-2"), cli.ExitInconclusive, `"verdict": "unknown"`},
+		{"the doctor on two owners", "doctor --only vip-one-owner", split, cli.ExitSplitBrain, `split brain`},
+		{"the doctor, who was not to look", "doctor --only hostnames-differ", split, cli.ExitOK, `"verdict": "pass"`},
+		{"the doctor on no owner", "doctor --only vip-one-owner", kept(), cli.ExitBad, `"verdict": "fail"`},
+		{"the doctor on a handover", "doctor --only vip-one-owner", handover, cli.ExitOK, `"verdict": "pass"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHarness(t)
+			args := append(strings.Fields(tt.args), "-o", "json", "--from")
+			path := file(t, tt.snap)
+			if code := h.run(append(args, path)...); code != tt.code || !strings.Contains(h.out.String(), tt.says) {
+				t.Errorf("vipctl %s = exit code %d; want %d, and %s\n%s%s", tt.args, code, tt.code, tt.says, h.out, h.err)
+			}
+			again := newHarness(t)
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again.f.Streams.In = bytes.NewReader(data)
+			if code := again.run(append(args, "-")...); code != tt.code || again.out.String() != h.out.String() {
+				t.Errorf("by stdin: exit code %d; want %d, and the same document\n%s", code, tt.code, again.out)
+			}
+		})
+	}
+}
+
+func TestFlagsThatDoNotGoWithASnapshot(t *testing.T) {
+	path := file(t, kept("cp-1"))
+	newer := filepath.Join(t.TempDir(), "newer.json")
+	if err := os.WriteFile(newer, []byte(`{"apiVersion":"vipctl.dev/v7","kind":"Snapshot","nodes":{}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ args, err, hint string }{
+		{"owner --save x --from " + path, "--save and --from exclude each other", "copy the file"},
+		{"owner --context lab --from " + path, "--context and --from exclude each other", "leave out --context"},
+		{"etcd -e 10.5.0.2 --from " + path, "--endpoints and --from", "leave out --endpoints"},
+		{"doctor --vip 10.5.0.50 --from " + path, "--vip and --from", "leave out --vip"},
+		{"owner --timeout 1s --from " + path, "--timeout and --from", "leave out --timeout"},
+		{"owner --save -", "--save: stdout has the document", "--save snapshot.json"},
+		{"owner --from /nonexistent/snapshot", "--from: open /nonexistent/snapshot", "--save FILE"},
+		{"etcd --from -", "--from: stdin: not a snapshot", "--save FILE"},
+		{"doctor --from " + newer, `a snapshot of version "vipctl.dev/v7"`, "newer one"},
+	} {
+		h := newHarness(t)
+		if code := h.run(strings.Fields(tt.args)...); code != cli.ExitUsage {
+			t.Errorf("vipctl %s = exit code %d; want %d", tt.args, code, cli.ExitUsage)
+		}
+		if got := h.err.String(); !strings.Contains(got, tt.err) || !strings.Contains(got, "\nhint: ") || !strings.Contains(got, tt.hint) {
+			t.Errorf("vipctl %s said %q; want error: %s, hint: %s", tt.args, got, tt.err, tt.hint)
+		}
+	}
+}
+
+// Who cannot keep a snapshot still wants to see the verdict.
+func TestADocumentIsPrintedThatCannotBeSaved(t *testing.T) {
+	for _, format := range []string{"table", "json"} {
+		h := newHarness(t)
+		flags := snapshotFlags{Save: filepath.Join(t.TempDir(), "none", "snapshot.json")}
+		cmd := newVersionCommand(h.f)
+		h.f.flags.bindOutput(cmd.Flags())
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+			return h.f.answer(cmd.Context(), func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) {
+				seen, err := flags.source(ctx, f, func(context.Context) (*survey, error) { return &survey{snap: kept("cp-1")}, nil })
+				return report.NewOwnership(seen.snap, judgeAll(seen.snap)...), cli.ExitOK, err
+			})
+		}
+		h.f.flags.Timeout = time.Second
+		code := h.f.execute(t.Context(), cmd, []string{"-o", format})
+		if code != cli.ExitFailed || !strings.Contains(h.err.String(), "error: --save: ") || !strings.Contains(h.err.String(), "hint: ") {
+			t.Errorf("-o %s: exit code %d, stderr %q; want %d, an error and a hint", format, code, h.err, cli.ExitFailed)
+		}
+		if format == "json" && !json.Valid(h.out.Bytes()) || !strings.Contains(h.out.String(), "cp-1") {
+			t.Errorf("-o %s: stdout has %q; want one document", format, h.out)
+		}
+	}
+}
+
+func TestASnapshotReplacesNoDevice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "null")
+	if err := os.Symlink(os.DevNull, path); err != nil {
+		t.Skip(err)
+	}
+	if err := saveSnapshot(path, kept("cp-1")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+		t.Errorf("%s = %v, %v after saving there; want it the device still", os.DevNull, info, err)
+	}
+}
