@@ -116,6 +116,8 @@ type Node struct {
 	// Via is the endpoint through which its facts were read, "" where it was
 	// dialled directly.
 	Via string `json:"via,omitempty"`
+	// ViaReason is why it was not read directly, "" where it was.
+	ViaReason string `json:"viaReason,omitempty"`
 	// Reachable says whether the Talos API answered at all: value true, or the
 	// error.
 	Reachable Seen[bool] `json:"reachable"`

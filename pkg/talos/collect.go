@@ -1,6 +1,7 @@
 package talos
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -16,10 +17,28 @@ type CollectOptions struct {
 	// VIPs that are known without asking (--vip). They are added to those that
 	// the nodes have configured.
 	VIPs []netip.Addr
+	// Learned, where it is not nil, is told of every VIP and control-plane node
+	// as soon as it is known, so that others can be asked about it meanwhile. It
+	// is called by one goroutine at a time, the last time before Collect returns,
+	// and must not wait. It need not hear of all nodes: what counts is the
+	// snapshot.
+	Learned func(Learned)
+	// Again asks every node for its Etcd once more, so long after the first time
+	// and within half of the timeout; 0 does not. It needs Everything.
+	Again time.Duration
+}
+
+// Learned is what a collection found out for the first time.
+type Learned struct {
+	// VIPs are virtual IPs. Those of CollectOptions come first, at once.
+	VIPs []netip.Addr
+	// Nodes are addresses of control-plane nodes, never a VIP.
+	Nodes []netip.Addr
 }
 
 // Collect finds every control-plane node and VIP and asks for the facts. Nodes
-// that do not answer are rows with their error. It lasts two timeouts at most.
+// that do not answer are rows with their error. It lasts no longer than the
+// timeout, whoever hangs.
 //
 // It returns an error only where nobody at all answered, or ctx was cancelled;
 // the snapshot then holds the rows with their errors nevertheless.
@@ -27,18 +46,20 @@ func (c *Client) Collect(ctx context.Context, opts CollectOptions) (*cluster.Sna
 	if opts.Facts == 0 {
 		opts.Facts = Everything
 	}
+	opts.Again = min(opts.Again, c.cfg.Timeout/2)
 	snap := &cluster.Snapshot{
 		APIVersion: cluster.APIVersion, Kind: cluster.Kind,
 		TakenAt: time.Now(), Context: c.cfg.Context,
 	}
-	resolving, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	endpoints, nodes := resolveAll(resolving, c.cfg.Endpoints), resolveAll(resolving, c.cfg.Nodes)
-	cancel()
-	snap.Endpoints = snapshotEndpoints(endpoints)
+	if opts.Facts&details != 0 {
+		snap.EtcdLaterAfter = opts.Again.Seconds()
+	}
+	timed, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	s := newSurvey(timed, c, opts)
+	s.run()
 
-	s := &survey{client: c, ctx: ctx, facts: opts.Facts, given: opts.VIPs}
-	s.run(c.seeds(endpoints, nodes))
-
+	snap.Endpoints = snapshotEndpoints(s.endpoints)
 	vips := s.vips()
 	snap.VIPs = make([]cluster.VIP, len(vips))
 	for i, addr := range vips {
@@ -46,44 +67,68 @@ func (c *Client) Collect(ctx context.Context, opts CollectOptions) (*cluster.Sna
 	}
 	rows := machinesOf(s.visits, vips)
 	snap.Nodes = c.name(rows)
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return snap, context.Cause(ctx)
 	}
 	if !slices.ContainsFunc(s.visits, (*visit).ok) {
-		return snap, c.unreachable(endpoints, s.visits)
+		return snap, c.unreachable(s.endpoints, s.visits)
 	}
 	return snap, nil
 }
 
-// seeds are whom to ask first: every address of every endpoint, and the
-// talosconfig's nodes. Where only a proxy reaches the nodes it is the latter.
-func (c *Client) seeds(endpoints, nodes []endpoint) []*visit {
-	var seeds []*visit
-	if c.cfg.forwarded {
+// seed starts asking: every address of every endpoint, and the talosconfig's
+// nodes. Where only a proxy reaches the nodes it is the latter. A name that is
+// slow to resolve delays nobody else.
+func (s *survey) seed() {
+	cfg := s.client.cfg
+	s.endpoints = parseAll(cfg.Endpoints)
+	nodes := parseAll(cfg.Nodes)
+	if cfg.forwarded {
 		for _, e := range nodes {
 			addr, _ := netip.ParseAddr(e.at.host)
-			seeds = append(seeds, &visit{target: target{node: e.name}, at: addr, origin: fromNodes})
+			s.start(&visit{target: target{node: cmp.Or(e.at.host, e.name)}, at: addr.Unmap(), origin: fromNodes})
 		}
-		return seeds
+		return
 	}
-	for i, e := range slices.Concat(endpoints, nodes) {
-		v := visit{origin: fromEndpoint}
-		if i >= len(endpoints) {
-			v.origin = fromNodes
-		}
-		for _, addr := range e.addresses {
-			if slices.ContainsFunc(seeds, func(s *visit) bool { return s.at == addr && s.target.addr.Port() == e.at.port }) {
-				continue
-			}
-			one := v
-			one.at, one.target.addr = addr, netip.AddrPortFrom(addr, e.at.port)
-			if e.at.host != addr.String() {
-				one.target.serverName = e.at.host
-			}
-			seeds = append(seeds, &one)
-		}
+	for i := range s.endpoints {
+		s.resolve(&s.endpoints[i], fromEndpoint)
 	}
-	return seeds
+	for i := range nodes {
+		s.resolve(&nodes[i], fromNodes)
+	}
+}
+
+// resolve finds an endpoint's addresses and starts to ask there.
+func (s *survey) resolve(e *endpoint, why origin) {
+	if e.err != nil {
+		return
+	}
+	if addr, err := netip.ParseAddr(e.at.host); err == nil {
+		e.addresses = []netip.Addr{addr.Unmap()}
+		s.begin(e, why)
+		return
+	}
+	s.work(func() func() {
+		addresses, err := resolve(s.ctx, e.at.host)
+		return func() {
+			e.addresses, e.err = addresses, err
+			s.begin(e, why)
+		}
+	})
+}
+
+func (s *survey) begin(e *endpoint, why origin) {
+	for _, addr := range e.addresses {
+		if i := slices.IndexFunc(s.visits, func(v *visit) bool { return v.at == addr && v.target.addr.Port() == e.at.port }); i >= 0 {
+			s.visits[i].origin = min(s.visits[i].origin, why)
+			continue
+		}
+		v := &visit{origin: why, at: addr, target: target{addr: netip.AddrPortFrom(addr, e.at.port)}}
+		if e.at.host != addr.String() {
+			v.target.serverName = e.at.host
+		}
+		s.start(v)
+	}
 }
 
 // unreachable says of each endpoint why it did not answer.
@@ -95,7 +140,7 @@ func (c *Client) unreachable(endpoints []endpoint, visits []*visit) error {
 		}
 	}
 	for _, v := range visits {
-		if v.reply != nil && v.reply.err != nil {
+		if !v.ok() && v.reply != nil {
 			err.Causes = append(err.Causes, v.target.String()+": "+v.reply.err.Error())
 		}
 	}

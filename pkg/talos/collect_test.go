@@ -182,7 +182,7 @@ func TestCollectEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	if took := time.Since(begun); took > 6*time.Second {
-		t.Errorf("Collect took %v where alarms hang; want about %v", took, alarmTimeout)
+		t.Errorf("Collect took %v where alarms hang; want about %v", took, slowLimit)
 	}
 	n := snap.Node("cp-1")
 	for _, check := range []struct {
@@ -231,8 +231,8 @@ func TestHangingNodeDelaysNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begun); took > 2500*time.Millisecond {
-		t.Errorf("Collect took %v with a timeout of 1 s; want at most two timeouts", took)
+	if took := time.Since(begun); took > 1300*time.Millisecond {
+		t.Errorf("Collect took %v with a timeout of 1 s; want little more than that", took)
 	}
 	if got, want := names(snap), "cp-1@10.5.0.2, !cp-2@10.5.0.3, !cp-3@10.5.0.4"; got != want && got != strings.Replace(want, "!cp-2@10.5.0.3", "cp-2@10.5.0.3 via 10.5.0.2", 1) {
 		t.Errorf("nodes = %s; want %s", got, want)

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/cosi-project/runtime/pkg/resource"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/nethelpers"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
+	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"github.com/vipctl/vipctl/pkg/cluster"
 )
 
@@ -103,6 +106,34 @@ func alarms(resp *machineapi.EtcdAlarmListResponse) []cluster.Alarm {
 		}
 	}
 	return out
+}
+
+// campaignFinalizer begins what the VIP operator puts on the kubelet's
+// lifecycle while it campaigns or is owner, followed by the link (Talos v1.13.9,
+// internal/app/machined/pkg/controllers/network/operator/vip.go).
+const campaignFinalizer = "vip/"
+
+// campaigns are the links of the VIP operator's finalizers, in order.
+func campaigns(md *resource.Metadata) []string {
+	links := []string{}
+	if md.Phase() != resource.PhaseRunning {
+		return links
+	}
+	for _, f := range *md.Finalizers() {
+		if link, ok := strings.CutPrefix(f, campaignFinalizer); ok {
+			links = append(links, link)
+		}
+	}
+	slices.Sort(links)
+	return links
+}
+
+// layer names a layer; a newer Talos may have some that are not known here.
+func layer(l network.ConfigLayer) string {
+	if !l.IsAConfigLayer() {
+		return "layer " + strconv.Itoa(int(l))
+	}
+	return l.String()
 }
 
 // apiServerPodPrefix begins the ID of a node's kube-apiserver pod.

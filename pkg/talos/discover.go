@@ -2,12 +2,9 @@ package talos
 
 import (
 	"cmp"
-	"context"
 	"net/netip"
 	"slices"
-	"time"
 
-	talosclient "github.com/siderolabs/talos/pkg/machinery/client"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/vipctl/vipctl/pkg/cluster"
 )
@@ -21,184 +18,10 @@ const (
 	fromMembers                // a control-plane node, says another one
 )
 
-// visit is one target and what came of asking it. Only the survey's own
-// goroutine reads and writes it.
-type visit struct {
-	target target
-	// at is the address that it stands for. It is the zero value where the node
-	// was named otherwise to a proxy, until it answers.
-	at     netip.Addr
-	origin origin
-	// hostname is what the other nodes call it, "" where none does.
-	hostname string
-	// named says that another node counts it among the control-plane nodes.
-	named bool
-	// learned says that another node named it; such a one is not asked for more.
-	learned bool
-	// via is the endpoint that its facts were read through, "" where it was
-	// dialled.
-	via   string
-	reply *reply // nil until it came
-	time  context.Context
-	end   context.CancelFunc
-}
-
-func (v *visit) ok() bool { return v.reply != nil && v.reply.err == nil }
-
-// outcome is how a visit ended, directly or through a relay.
-type outcome struct {
-	visit *visit
-	reply *reply
-	via   string
-}
-
-// survey finds the control-plane nodes and asks them, all at once: endpoints
-// and the talosconfig's nodes first, and as soon as one of them answers, the
-// members that it names. So a survey lasts two timeouts at most, however many
-// nodes hang.
-type survey struct {
-	client *Client
-	ctx    context.Context
-	facts  Facts
-	given  []netip.Addr // VIPs that were named by hand
-
-	visits  []*visit // in the order asked
-	done    chan outcome
-	pending int
-	relay   *visit   // the first endpoint that answered: it can forward
-	waiting []*visit // could not be dialled, and there is no relay yet
-}
-
-// run asks the seeds, and whomever they name, until all have answered or their
-// time is up.
-func (s *survey) run(seeds []*visit) {
-	s.done = make(chan outcome)
-	for _, v := range seeds {
-		s.start(v)
-	}
-	for s.pending > 0 {
-		o := <-s.done
-		s.pending--
-		s.heard(o)
-	}
-	for _, v := range s.visits {
-		v.end()
-	}
-}
-
-func (s *survey) start(v *visit) {
-	v.time, v.end = context.WithTimeout(s.ctx, s.client.cfg.Timeout)
-	s.visits = append(s.visits, v)
-	s.pending++
-	go func() { s.done <- outcome{visit: v, reply: s.direct(v.time, v.target)} }()
-}
-
-// direct asks t over its own connection. One that was kept from an earlier call
-// may be dead without anyone having noticed; then it asks over a new one.
-func (s *survey) direct(ctx context.Context, t target) *reply {
-	begun := time.Now()
-	for {
-		l, reused, err := s.client.link(t)
-		if err != nil {
-			return unreached(err, t, time.Since(begun), s.facts)
-		}
-		r, connected := s.over(ctx, l, t)
-		if r.err == nil || s.ctx.Err() != nil {
-			return r
-		}
-		if t.node == "" || !connected { // one node's silence is not the proxy's
-			s.client.drop(t, l)
-		}
-		if !reused || ctx.Err() != nil {
-			return r
-		}
-	}
-}
-
-// over asks t over l, and says whether there was a connection.
-func (s *survey) over(ctx context.Context, l *link, t target) (r *reply, connected bool) {
-	begun := time.Now()
-	dial, cancel := context.WithTimeout(ctx, s.dialLimit())
-	defer cancel()
-	if err := l.ready(dial); err != nil {
-		return unreached(err, t, time.Since(begun), s.facts), false
-	}
-	return ask(nodeContext(ctx, t), l, t, s.facts), true
-}
-
-// dialLimit leaves time to read a node through an endpoint where there may be
-// one that forwards.
-func (s *survey) dialLimit() time.Duration {
-	if len(s.client.cfg.Endpoints) > 1 {
-		return s.client.cfg.Timeout / 2
-	}
-	return s.client.cfg.Timeout
-}
-
-func (s *survey) heard(o outcome) {
-	v := o.visit
-	switch {
-	case o.reply.err == nil:
-		v.reply, v.via = o.reply, o.via
-		s.answered(v)
-	case o.via == "":
-		v.reply = o.reply
-		if !s.client.cfg.forwarded {
-			s.waiting = append(s.waiting, v)
-		}
-	}
-	if s.relay == nil {
-		return
-	}
-	for _, w := range s.waiting {
-		s.forward(w)
-	}
-	s.waiting = nil
-}
-
-func (s *survey) answered(v *visit) {
-	vips := s.vips()
-	if own := ownAddrs(v, vips); !v.at.IsValid() && len(own) > 0 {
-		v.at = own[len(own)-1] // the kubelet's: it comes last
-	}
-	if s.relay == nil && v.origin == fromEndpoint && v.via == "" && v.reply.node.Type.Value() != "worker" {
-		s.relay = v
-	}
-	s.learn(vips)
-}
-
-// forward reads a node that cannot be dialled through the relay, in what is left
-// of the node's time.
-func (s *survey) forward(v *visit) {
-	if v.time.Err() != nil {
-		return
-	}
-	s.pending++
-	there := s.relay.target
-	there.node = v.at.String()
-	via := s.relay.at.String()
-	go func() {
-		l, _, err := s.client.link(there)
-		if err != nil {
-			s.done <- outcome{visit: v, via: via, reply: unreached(err, there, 0, s.facts)}
-			return
-		}
-		s.done <- outcome{visit: v, via: via, reply: ask(nodeContext(v.time, there), l, there, s.facts)}
-	}()
-}
-
-// nodeContext names the node to forward to, where there is one to name.
-func nodeContext(ctx context.Context, t target) context.Context {
-	if t.node == "" {
-		return ctx
-	}
-	return talosclient.WithNode(ctx, t.node)
-}
-
 // vips are the virtual IPs known by now: those given, and those that any node
 // has configured.
 func (s *survey) vips() []netip.Addr {
-	all := slices.Clone(s.given)
+	all := slices.Clone(s.opts.VIPs)
 	for _, v := range s.visits {
 		if v.ok() {
 			all = append(all, v.reply.node.VIPs.Value()...)
@@ -209,22 +32,72 @@ func (s *survey) vips() []netip.Addr {
 }
 
 // learn starts a visit of every control-plane node that was named so far and is
-// not being asked.
-func (s *survey) learn(vips []netip.Addr) {
+// not being asked, and announces what is new.
+func (s *survey) learn() {
+	vips := s.vips()
 	for _, v := range slices.Clone(s.visits) {
-		if !v.ok() || v.learned {
+		if !v.ok() {
 			continue
 		}
-		for _, m := range machines(&v.reply.node) {
-			s.meet(m, vips)
+		if own := ownAddrs(v, vips); !v.at.IsValid() && v.reply.heard&ofNodeIPs != 0 && len(own) > 0 {
+			v.at = own[len(own)-1] // the kubelet's: it comes last
 		}
-		if !slices.Contains(ownAddrs(v, vips), v.at) {
-			// It was reached at the VIP, or behind a load balancer: who it was is
-			// asked at its own address.
-			s.meet(machine{hostname: v.reply.node.Hostname.Value(), addrs: v.reply.node.NodeIPs.Value()}, vips)
+		if !v.learned && s.mayTeach(v) {
+			s.learnFrom(v, vips)
 		}
 	}
+	s.announce(vips)
 }
+
+// mayTeach says whether what v told is enough to learn from: without the VIPs
+// one would be taken for a node, and without etcd's members a node would be
+// asked at any of its addresses. Where the latter are slow, others must do.
+func (s *survey) mayTeach(v *visit) bool {
+	const local = ofVIPs | ofAddresses | ofNodeIPs
+	const members = ofMembers | ofDiscovery
+	heard := v.reply.heard
+	return heard&local == local && (heard&members == members || heard&members == 0 || s.impatient)
+}
+
+func (s *survey) learnFrom(v *visit, vips []netip.Addr) {
+	for _, m := range machines(&v.reply.node) {
+		s.meet(m, vips)
+	}
+	if !slices.Contains(ownAddrs(v, vips), v.at) {
+		// It was reached at the VIP, or behind a load balancer: who it was is
+		// asked at its own address.
+		s.meet(machine{hostname: v.reply.node.Hostname.Value(), addrs: v.reply.node.NodeIPs.Value()}, vips)
+	}
+}
+
+// announce tells of the VIPs and nodes that were not known before.
+func (s *survey) announce(vips []netip.Addr) {
+	if s.opts.Learned == nil {
+		return
+	}
+	var news Learned
+	tell := func(list *[]netip.Addr, addr netip.Addr) {
+		if !s.told[addr] {
+			s.told[addr] = true
+			*list = append(*list, addr)
+		}
+	}
+	for _, addr := range vips {
+		tell(&news.VIPs, addr)
+	}
+	for _, v := range s.visits {
+		if !slices.Contains(vips, v.at) && (v.named || v.ok() && slices.Contains(ownAddrs(v, vips), v.at) && v.reply.heard&ofType != 0 && isControlPlane(v, vips)) {
+			tell(&news.Nodes, v.at)
+		}
+	}
+	if len(news.VIPs)+len(news.Nodes) > 0 {
+		s.opts.Learned(news)
+	}
+}
+
+// maxVisits keeps a node that names thousands from sending us to all of them.
+// A control plane has nine nodes at most where it is sane.
+const maxVisits = 100
 
 // meet starts a visit of the machine at its first address that can be its own,
 // unless one of its addresses is asked already.
@@ -242,6 +115,9 @@ func (s *survey) meet(m machine, vips []netip.Addr) {
 			}
 			return
 		}
+	}
+	if len(s.visits) >= maxVisits {
+		return
 	}
 	s.start(&visit{
 		origin: fromMembers, hostname: m.hostname, named: true, learned: true,

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -71,7 +70,7 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	return slices.Compact(addrs), nil
 }
 
-// endpoint is one of the talosconfig's endpoints, resolved.
+// endpoint is one of the talosconfig's endpoints, or nodes.
 type endpoint struct {
 	name      string
 	at        hostPort
@@ -79,19 +78,13 @@ type endpoint struct {
 	err       error
 }
 
-// resolveAll resolves in parallel; the answers come in the order of names.
-func resolveAll(ctx context.Context, names []string) []endpoint {
+// parseAll takes the names apart; their addresses are for survey.resolve.
+func parseAll(names []string) []endpoint {
 	out := make([]endpoint, len(names))
-	var wg sync.WaitGroup
 	for i, name := range names {
-		wg.Go(func() {
-			out[i].name = name
-			if out[i].at, out[i].err = parseEndpoint(name); out[i].err == nil {
-				out[i].addresses, out[i].err = resolve(ctx, out[i].at.host)
-			}
-		})
+		out[i].name = name
+		out[i].at, out[i].err = parseEndpoint(name)
 	}
-	wg.Wait()
 	return out
 }
 

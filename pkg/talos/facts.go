@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	talosclient "github.com/siderolabs/talos/pkg/machinery/client"
@@ -14,21 +13,40 @@ import (
 // Facts say what to ask every node.
 type Facts uint
 
-// The sets of facts. Everything includes Ownership.
+// The sets of facts. Each includes the one before.
 const (
-	// Ownership is what it takes to find the control-plane nodes and the owner
-	// of each VIP, and to name them: host name, version, stage, type, addresses,
-	// configured VIPs, members.
-	Ownership Facts = 1 << iota
+	// Addresses is what it takes to find the control-plane nodes and who holds
+	// each VIP: host name, type, addresses, configured VIPs, and the members of
+	// etcd and of discovery. The members are those of the cluster, so that one
+	// node is asked for them, and the others only where it does not answer soon.
+	Addresses Facts = 1 << iota
+	naming
 	details
-	// Everything is all that a cluster.Node holds of the Talos API.
+	// Ownership is Addresses, and what tells more of an owner: version, stage,
+	// links, who wants which address, and who campaigns.
+	Ownership = Addresses | naming
+	// Everything is all that a cluster.Node holds of the Talos API. Every node is
+	// asked for all of it, its view of the members included.
 	Everything = Ownership | details
 )
 
-// alarmTimeout bounds the question for etcd's alarms, which goes through raft
-// and hangs where there is no quorum; every other question is local or fails by
-// itself.
-const alarmTimeout = 2 * time.Second
+// slowLimit bounds the questions for whose answer a node asks somebody else:
+// etcd, whose alarms and members go through raft and hang where there is no
+// quorum, or an NTP server.
+const slowLimit = 2 * time.Second
+
+// topic is what a fact may tell of the cluster beyond its node: until those are
+// in, nobody is learned from the node.
+type topic uint
+
+const (
+	ofAddresses topic = 1 << iota
+	ofNodeIPs
+	ofVIPs
+	ofMembers
+	ofDiscovery
+	ofType
+)
 
 // reply is what one node said.
 type reply struct {
@@ -36,84 +54,83 @@ type reply struct {
 	// memberID is the node's own etcd member: two addresses with the same one
 	// are the same machine.
 	memberID cluster.Seen[string]
+	// heard are the topics on which an answer came, whatever it was.
+	heard topic
+	// etcdAt is when the node was asked for its Etcd.
+	etcdAt time.Time
 	// err is why nothing at all was learned, nil where the node answered.
 	err error
 }
 
-// question is one fact: where it goes, and how it is read. Questions write to
-// different fields, so that they may be asked at the same time.
+// question is one fact: where it goes, and how it is read.
 type question struct {
-	in   Facts
-	ask  func(context.Context, *talosclient.Client, *reply, target) error // returns the raw error
+	in    Facts
+	topic topic
+	// ask returns what writes the answer down, and the raw error.
+	ask  func(context.Context, *talosclient.Client, target) (note func(*reply), err error)
 	miss func(*reply, error)
 }
 
-func fact[T any](in Facts, field func(*reply) *cluster.Seen[T], read func(context.Context, *talosclient.Client) (T, error)) question {
+// shared says whether one node's answer is that of the cluster.
+func (q question) shared() bool { return q.topic&(ofMembers|ofDiscovery) != 0 }
+
+func fact[T any](in Facts, topic topic, field func(*reply) *cluster.Seen[T], read func(context.Context, *talosclient.Client) (T, error)) question {
 	return question{
-		in: in,
-		ask: func(ctx context.Context, api *talosclient.Client, r *reply, t target) error {
+		in: in, topic: topic,
+		ask: func(ctx context.Context, api *talosclient.Client, t target) (func(*reply), error) {
 			begun := time.Now()
 			v, err := read(ctx, api)
-			*field(r) = cluster.See(v, plain(err, t, time.Since(begun)))
-			return err
+			seen := cluster.See(v, plain(err, t, time.Since(begun)))
+			return func(r *reply) { *field(r) = seen }, err
 		},
 		miss: func(r *reply, err error) { *field(r) = cluster.Missed[T](err) },
 	}
 }
 
-// questions are all there are, a line for each fact.
-func questions(facts Facts) []question {
+// slowFact is a fact that may hang where the node does not.
+func slowFact[T any](limit time.Duration, in Facts, topic topic, field func(*reply) *cluster.Seen[T], read func(context.Context, *talosclient.Client) (T, error)) question {
+	return fact(in, topic, field, func(ctx context.Context, api *talosclient.Client) (T, error) {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return read(ctx, api)
+	})
+}
+
+// questions are all there are, a line for each fact. limit is for the
+// slow ones.
+func questions(facts Facts, limit time.Duration) []question {
 	all := []question{
-		fact(Ownership, func(r *reply) *cluster.Seen[string] { return &r.memberID }, readMemberID),
-		fact(Ownership, func(r *reply) *cluster.Seen[string] { return &r.node.Hostname }, readHostname),
-		fact(Ownership, func(r *reply) *cluster.Seen[string] { return &r.node.Type }, readType),
-		fact(Ownership, func(r *reply) *seenAddresses { return &r.node.Addresses }, readAddresses),
-		fact(Ownership, func(r *reply) *seenAddrs { return &r.node.VIPs }, readVIPs),
-		fact(Ownership, func(r *reply) *seenAddrs { return &r.node.NodeIPs }, readNodeIPs),
-		fact(Ownership, func(r *reply) *cluster.Seen[[]cluster.Member] { return &r.node.Members }, readMembers),
-		fact(Ownership, func(r *reply) *cluster.Seen[[]cluster.PeerAddress] { return &r.node.Discovery }, readDiscovery),
-		fact(Ownership, func(r *reply) *cluster.Seen[cluster.Version] { return &r.node.Version }, readVersion),
-		fact(Ownership, func(r *reply) *cluster.Seen[cluster.Stage] { return &r.node.Stage }, readStage),
-		fact(details, func(r *reply) *cluster.Seen[time.Time] { return &r.node.BootTime }, readBootTime),
-		fact(details, func(r *reply) *cluster.Seen[[]cluster.Link] { return &r.node.Links }, readLinks),
-		fact(details, func(r *reply) *cluster.Seen[[]cluster.Service] { return &r.node.Services }, readServices),
-		fact(details, func(r *reply) *cluster.Seen[cluster.EtcdStatus] { return &r.node.Etcd }, readEtcd),
-		fact(details, func(r *reply) *cluster.Seen[[]cluster.Alarm] { return &r.node.Alarms }, readAlarms),
-		fact(details, func(r *reply) *seenAddrs { return &r.node.Advertise }, readAdvertise),
-		fact(details, func(r *reply) *cluster.Seen[cluster.APIServerPod] { return &r.node.StaticPod }, readStaticPod),
+		fact(Addresses, ofVIPs, func(r *reply) *seenAddrs { return &r.node.VIPs }, readVIPs),
+		fact(Addresses, ofAddresses, func(r *reply) *seenAddresses { return &r.node.Addresses }, readAddresses),
+		fact(Addresses, 0, func(r *reply) *cluster.Seen[string] { return &r.memberID }, readMemberID),
+		fact(Addresses, 0, func(r *reply) *cluster.Seen[string] { return &r.node.Hostname }, readHostname),
+		fact(Addresses, ofType, func(r *reply) *cluster.Seen[string] { return &r.node.Type }, readType),
+		fact(Addresses, ofNodeIPs, func(r *reply) *seenAddrs { return &r.node.NodeIPs }, readNodeIPs),
+		fact(Addresses, ofDiscovery, func(r *reply) *cluster.Seen[[]cluster.PeerAddress] { return &r.node.Discovery }, readDiscovery),
+		slowFact(limit, Addresses, ofMembers, func(r *reply) *cluster.Seen[[]cluster.Member] { return &r.node.Members }, readMembers),
+		fact(naming, 0, func(r *reply) *cluster.Seen[[]cluster.Layered] { return &r.node.Layers }, readLayers),
+		fact(naming, 0, func(r *reply) *cluster.Seen[[]cluster.Link] { return &r.node.Links }, readLinks),
+		fact(naming, 0, func(r *reply) *cluster.Seen[cluster.Version] { return &r.node.Version }, readVersion),
+		fact(naming, 0, func(r *reply) *cluster.Seen[cluster.Stage] { return &r.node.Stage }, readStage),
+		fact(naming, 0, func(r *reply) *cluster.Seen[[]string] { return &r.node.Campaigns }, readCampaigns),
+		slowFact(limit, details, 0, func(r *reply) *cluster.Seen[cluster.EtcdStatus] { return &r.node.Etcd }, readEtcd),
+		slowFact(limit, details, 0, func(r *reply) *cluster.Seen[[]cluster.Alarm] { return &r.node.Alarms }, readAlarms),
+		fact(details, 0, func(r *reply) *cluster.Seen[time.Time] { return &r.node.BootTime }, readBootTime),
+		fact(details, 0, func(r *reply) *cluster.Seen[[]cluster.Service] { return &r.node.Services }, readServices),
+		fact(details, 0, func(r *reply) *seenAddrs { return &r.node.Advertise }, readAdvertise),
+		fact(details, 0, func(r *reply) *cluster.Seen[cluster.APIServerPod] { return &r.node.StaticPod }, readStaticPod),
+		slowFact(limit, details, 0, func(r *reply) *cluster.Seen[cluster.Clock] { return &r.node.Clock }, readClock),
 	}
 	return slices.DeleteFunc(all, func(q question) bool { return q.in&facts == 0 })
 }
 
-// ask puts every question to t over l at the same time. ctx is for this target:
-// it names the node to forward to, and its deadline bounds all answers.
-func ask(ctx context.Context, l *link, t target, facts Facts) *reply {
-	var (
-		r    = &reply{}
-		list = questions(facts)
-		errs = make([]error, len(list))
-		wg   sync.WaitGroup
-		at   = time.Now()
-	)
-	for i, q := range list {
-		wg.Go(func() { errs[i] = q.ask(ctx, l.api, r, t) })
+// miss writes the reason into every fact.
+func (r *reply) miss(err error, list []question) {
+	r.err = err
+	r.node.Reachable = cluster.Missed[bool](err)
+	for _, q := range list {
+		q.miss(r, err)
 	}
-	wg.Wait()
-	if slices.ContainsFunc(errs, answered) {
-		r.node.Reachable = cluster.Got(true)
-		return r
-	}
-	return unreached(mostTelling(errs), t, time.Since(at), facts)
-}
-
-// unreached is the reply of a node that gave none: every fact carries the reason.
-func unreached(err error, t target, took time.Duration, facts Facts) *reply {
-	r := &reply{err: plain(err, t, took)}
-	r.node.Reachable = cluster.Missed[bool](r.err)
-	for _, q := range questions(facts) {
-		q.miss(r, r.err)
-	}
-	return r
 }
 
 // mostTelling prefers the reason for which a connection failed to the calls
@@ -121,17 +138,6 @@ func unreached(err error, t target, took time.Duration, facts Facts) *reply {
 func mostTelling(errs []error) error {
 	i := slices.IndexFunc(errs, func(err error) bool { return !timedOut(err) })
 	return errs[max(i, 0)]
-}
-
-// readAlarms asks for etcd's alarms for no longer than alarmTimeout.
-func readAlarms(ctx context.Context, api *talosclient.Client) ([]cluster.Alarm, error) {
-	ctx, cancel := context.WithTimeout(ctx, alarmTimeout)
-	defer cancel()
-	resp, err := api.EtcdAlarmList(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return alarms(resp), nil
 }
 
 var errEmpty = errors.New("the answer is empty")

@@ -120,6 +120,9 @@ func (c *Client) name(rows []*visit) []cluster.Node {
 	for _, v := range rows {
 		n := v.reply.node
 		n.Name, n.Addr, n.Via = nameOf(v), v.at, v.via
+		if v.via != "" && v.direct.reply.err != nil {
+			n.ViaReason = v.direct.reply.err.Error()
+		}
 		if count[n.Name] > 1 {
 			n.Name = fmt.Sprintf("%s (%s)", n.Name, v.target)
 		}

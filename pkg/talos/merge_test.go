@@ -23,7 +23,9 @@ func answering(addr, server, hostname, memberID string) *visit {
 func refusing(addr, server string) *visit {
 	at := netip.MustParseAddr(addr)
 	t := target{addr: netip.AddrPortFrom(at, 50000), serverName: server}
-	return &visit{at: at, target: t, reply: unreached(errors.New("connection refused"), t, time.Second, Ownership)}
+	v := &visit{at: at, target: t, reply: &reply{}}
+	v.reply.miss(plain(errors.New("connection refused"), t, time.Second), questions(Ownership, time.Second))
+	return v
 }
 
 func TestMachinesOf(t *testing.T) {

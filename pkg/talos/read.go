@@ -8,6 +8,7 @@ import (
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
+	"github.com/cosi-project/runtime/pkg/state"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	talosclient "github.com/siderolabs/talos/pkg/machinery/client"
 	clusterres "github.com/siderolabs/talos/pkg/machinery/resources/cluster"
@@ -200,6 +201,59 @@ func readEtcd(ctx context.Context, api *talosclient.Client) (cluster.EtcdStatus,
 		return cluster.EtcdStatus{}, errEmpty
 	}
 	return etcdStatus(resp.GetMessages()[0].GetMemberStatus()), nil
+}
+
+func readAlarms(ctx context.Context, api *talosclient.Client) ([]cluster.Alarm, error) {
+	resp, err := api.EtcdAlarmList(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return alarms(resp), nil
+}
+
+// The namespace network has what is to be, by whoever won; network-config has
+// what each layer would like.
+func readLayers(ctx context.Context, api *talosclient.Client) ([]cluster.Layered, error) {
+	found, err := list[*network.AddressSpec](ctx, api, network.NamespaceName, network.AddressSpecType)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]cluster.Layered, 0, len(found))
+	for _, r := range found {
+		spec := r.TypedSpec()
+		out = append(out, cluster.Layered{Prefix: spec.Address, Link: spec.LinkName, Layer: layer(spec.ConfigLayer)})
+	}
+	return out, nil
+}
+
+// readCampaigns tells campaigns by their finalizers. Without the resource, or
+// while it is torn down, nobody may campaign.
+func readCampaigns(ctx context.Context, api *talosclient.Client) ([]string, error) {
+	r, err := get[*k8s.KubeletLifecycle](ctx, api, k8s.NamespaceName, k8s.KubeletLifecycleType, k8s.KubeletLifecycleID)
+	switch {
+	case state.IsNotFoundError(err):
+		return []string{}, nil
+	case err != nil:
+		return nil, err
+	}
+	return campaigns(r.Metadata()), nil
+}
+
+// readClock takes the node's time to be that of the middle of the question.
+// The node answers after it has asked its NTP server, and not at all without one;
+// that Error bounds the difference is true nevertheless.
+func readClock(ctx context.Context, api *talosclient.Client) (cluster.Clock, error) {
+	asked := time.Now()
+	resp, err := talosclient.FilterMessages(api.TimeClient.Time(ctx, &emptypb.Empty{}))
+	took := time.Since(asked)
+	switch {
+	case err != nil:
+		return cluster.Clock{}, err
+	case len(resp.GetMessages()) == 0 || resp.GetMessages()[0].GetLocaltime() == nil:
+		return cluster.Clock{}, errEmpty
+	}
+	there := resp.GetMessages()[0].GetLocaltime().AsTime() // remotetime is the NTP server's
+	return cluster.Clock{Ahead: there.Sub(asked.Add(took / 2)).Seconds(), Error: (took / 2).Seconds()}, nil
 }
 
 func readStaticPod(ctx context.Context, api *talosclient.Client) (cluster.APIServerPod, error) {

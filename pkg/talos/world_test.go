@@ -22,6 +22,7 @@ import (
 	"github.com/cosi-project/runtime/pkg/state/protobuf/server"
 	"github.com/siderolabs/crypto/x509"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
+	timeapi "github.com/siderolabs/talos/pkg/machinery/api/time"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
 	machinetype "github.com/siderolabs/talos/pkg/machinery/config/machine"
@@ -39,6 +40,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // world is a network of fake Talos nodes. Each has an address of its own, which
@@ -204,6 +206,12 @@ type fakeNode struct {
 	bootTime  atomic.Uint64
 	hangAll   atomic.Bool
 	hangAlarm atomic.Bool
+
+	hangMembers atomic.Bool
+	memberLists atomic.Int32  // how often it was asked for them
+	etcdIndex   atomic.Uint64 // grows with each answer
+	clockAhead  time.Duration
+
 	denied    atomic.Bool   // every call is refused, as for a role without rights
 	unknown   resource.Type // a type, "" is none; that this version does not know
 	reboots   atomic.Int32
@@ -354,6 +362,10 @@ func (n *fakeNode) listen() {
 		}),
 	)
 	machineapi.RegisterMachineServiceServer(n.grpc, n)
+	timeapi.RegisterTimeServiceServer(n.grpc, struct {
+		timeapi.UnsafeTimeServiceServer
+		clock
+	}{clock: clock{n}})
 	cosiv1alpha1.RegisterStateServer(n.grpc, n.cosi())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -388,11 +400,12 @@ func (n *fakeNode) admit(ctx context.Context) (*fakeNode, error) {
 	if n.denied.Load() {
 		return nil, status.Error(codes.PermissionDenied, "not authorized")
 	}
-	if n.hangAll.Load() {
+	to, err := n.route(ctx)
+	if n.hangAll.Load() || err == nil && to.hangAll.Load() {
 		<-ctx.Done()
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
-	return n.route(ctx)
+	return to, err
 }
 
 func orHandle(ctx context.Context, req any, h grpc.UnaryHandler, err error) (any, error) {
@@ -408,7 +421,7 @@ func (n *fakeNode) serve(ctx context.Context, req any, method string) (any, erro
 		proto.Merge(v.(proto.Message), req.(proto.Message))
 		return nil
 	}
-	for srv, desc := range map[any]grpc.ServiceDesc{n: machineapi.MachineService_ServiceDesc, n.cosi(): cosiv1alpha1.State_ServiceDesc} {
+	for srv, desc := range map[any]grpc.ServiceDesc{n: machineapi.MachineService_ServiceDesc, clock{n}: timeapi.TimeService_ServiceDesc, n.cosi(): cosiv1alpha1.State_ServiceDesc} {
 		for _, m := range desc.Methods {
 			if "/"+desc.ServiceName+"/"+m.MethodName == method {
 				return m.Handler(srv, ctx, decode, nil)
@@ -448,7 +461,12 @@ func (n *fakeNode) ServiceList(context.Context, *emptypb.Empty) (*machineapi.Ser
 	}}}}, nil
 }
 
-func (n *fakeNode) EtcdMemberList(context.Context, *machineapi.EtcdMemberListRequest) (*machineapi.EtcdMemberListResponse, error) {
+func (n *fakeNode) EtcdMemberList(ctx context.Context, _ *machineapi.EtcdMemberListRequest) (*machineapi.EtcdMemberListResponse, error) {
+	n.memberLists.Add(1)
+	if n.hangMembers.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if n.members == nil {
 		return nil, status.Error(codes.Unknown, "etcdserver: no leader")
 	}
@@ -457,8 +475,19 @@ func (n *fakeNode) EtcdMemberList(context.Context, *machineapi.EtcdMemberListReq
 
 func (n *fakeNode) EtcdStatus(context.Context, *emptypb.Empty) (*machineapi.EtcdStatusResponse, error) {
 	return &machineapi.EtcdStatusResponse{Messages: []*machineapi.EtcdStatus{{MemberStatus: &machineapi.EtcdMemberStatus{
-		MemberId: n.memberID, Leader: 0, RaftTerm: 7, ProtocolVersion: "3.6.12",
+		MemberId: n.memberID, Leader: 0, RaftTerm: 7, RaftIndex: n.etcdIndex.Add(1), ProtocolVersion: "3.6.12",
 	}}}}, nil
+}
+
+// clock is a fakeNode's time service.
+type clock struct{ *fakeNode }
+
+func (c clock) Time(context.Context, *emptypb.Empty) (*timeapi.TimeResponse, error) {
+	return &timeapi.TimeResponse{Messages: []*timeapi.Time{{Localtime: timestamppb.New(time.Now().Add(c.clockAhead)), Remotetime: timestamppb.Now()}}}, nil
+}
+
+func (c clock) TimeCheck(ctx context.Context, _ *timeapi.TimeRequest) (*timeapi.TimeResponse, error) {
+	return c.Time(ctx, nil)
 }
 
 func (n *fakeNode) EtcdAlarmList(ctx context.Context, _ *emptypb.Empty) (*machineapi.EtcdAlarmListResponse, error) {
