@@ -76,7 +76,7 @@ func runDoctor(ctx context.Context, f *Factory, opts *doctorOptions) error {
 // doctorReport looks at one cluster.
 func doctorReport(ctx context.Context, f *Factory, opts *doctorOptions, list []checks.Check) (*report.DoctorReport, cli.ExitCode, error) {
 	seen, err := opts.source(ctx, f, func(ctx context.Context) (*survey, error) {
-		return f.survey(ctx, servers, talos.Everything)
+		return f.survey(ctx, everybody, talos.Everything)
 	})
 	if seen == nil {
 		return nil, 0, err

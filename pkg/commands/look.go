@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/arp"
 	"github.com/vipctl/vipctl/pkg/cluster"
 	"github.com/vipctl/vipctl/pkg/kube"
 	"github.com/vipctl/vipctl/pkg/report"
@@ -16,13 +17,22 @@ import (
 )
 
 // witnesses say whom a look asks besides the Talos API.
-type witnesses int
+type witnesses struct {
+	kube  bool       // the servers on port 6443, and where need be apid
+	depth kube.Depth // how closely
+	wire  bool       // the segment of this machine, and its kernel
+}
 
-const (
-	talosOnly  witnesses = iota // nobody
-	servers                     // every apiserver, closely
-	bystanders                  // whoever else tells who has a VIP, as quickly as can be
+var (
+	talosOnly   = witnesses{}
+	servers     = witnesses{kube: true, depth: kube.Whole}
+	ofOwnership = witnesses{kube: true, wire: true} // as quickly as can be
+	everybody   = witnesses{kube: true, depth: kube.Whole, wire: true}
 )
+
+// grace is what the other witnesses have beyond the nodes' timeout, which a VIP
+// may be found near the end of.
+const grace = 500 * time.Millisecond
 
 // observer looks at a cluster, again and again if need be.
 type observer struct {
@@ -30,6 +40,7 @@ type observer struct {
 	talos *talos.Client
 	kube  *kube.Client // nil: no server is looked at
 	depth kube.Depth
+	arp   *arp.Client  // nil: the segment is not asked
 	vips  []netip.Addr // asked for by hand
 }
 
@@ -43,17 +54,18 @@ func (f *Factory) observer(ask witnesses) (*observer, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &observer{vips: vips}
+	o := &observer{vips: vips, depth: ask.depth}
 	if len(vips) == 0 {
 		o.vips = cfg.VIPs
 	}
-	switch ask {
-	case talosOnly:
-	case servers:
-		o.depth = kube.Whole
+	if ask.wire {
+		o.arp = arp.New(arp.Options{})
+	}
+	switch {
+	case ask.kube && ask.depth == kube.Handshake: // which shows nobody a certificate of ours
+		o.kube, err = kube.New(&kube.Config{}, f.flags.Timeout)
+	case ask.kube:
 		o.kube, err = f.Kube()
-	case bystanders:
-		o.kube, err = kube.New(&kube.Config{}, f.flags.Timeout) // shows nobody a certificate of ours
 	}
 	if err != nil {
 		return nil, err
@@ -92,15 +104,31 @@ func (f *Factory) survey(ctx context.Context, ask witnesses, facts talos.Facts) 
 	return &survey{snap: snap, judged: judged, rows: o.cfg.Nodes}, err
 }
 
-// look collects one snapshot.
+// look collects one snapshot. The other witnesses are asked of a VIP or a node
+// as soon as it is known, while the nodes still answer. Where nobody answered
+// there is a snapshot that says so, and the error.
 func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapshot, error) {
-	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: facts, VIPs: o.vips})
-	if err != nil {
-		return nil, o.explain(err, snap)
-	}
+	timed, cancel := context.WithTimeout(ctx, o.cfg.Timeout+grace)
+	defer cancel()
+	var round *kube.Round
 	if o.kube != nil {
-		o.kube.Round(ctx, o.depth).Fill(snap)
+		round = o.kube.Round(timed, o.depth)
 	}
+	wire := listenIn(timed, o.arp)
+	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: facts, VIPs: o.vips, Learned: func(news talos.Learned) {
+		for _, addr := range news.VIPs {
+			round.VIP(addr)
+			wire.vip(addr)
+		}
+		for _, addr := range news.Nodes {
+			round.Node(addr)
+		}
+	}})
+	if err != nil {
+		return snap, o.explain(err, snap)
+	}
+	round.Fill(snap)
+	wire.fill(snap)
 	return snap, ctx.Err()
 }
 
@@ -154,7 +182,7 @@ func (o *observer) owners(ctx context.Context, first *cluster.Snapshot, facts ta
 	case <-time.After(vip.ResampleAfter):
 	}
 	second, err := o.look(ctx, facts)
-	if err != nil {
+	if _, silent := errors.AsType[*talos.UnreachableError](err); err != nil && (!silent || ctx.Err() != nil) {
 		return nil, nil, err
 	}
 	second.Earlier = first

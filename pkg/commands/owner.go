@@ -54,7 +54,7 @@ func runOwner(ctx context.Context, f *Factory, opts *ownerOptions) error {
 // ownerReport looks at one cluster.
 func ownerReport(ctx context.Context, f *Factory, opts *ownerOptions) (*report.Ownership, cli.ExitCode, error) {
 	seen, err := opts.source(ctx, f, func(ctx context.Context) (*survey, error) {
-		return f.survey(ctx, bystanders, talos.Ownership)
+		return f.survey(ctx, ofOwnership, talos.Ownership)
 	})
 	if seen == nil {
 		return nil, 0, err

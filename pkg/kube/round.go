@@ -57,6 +57,9 @@ func (c *Client) Round(ctx context.Context, depth Depth) *Round {
 
 // Node begins to look at a node's own address, unless that was done.
 func (r *Round) Node(addr netip.Addr) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !addr.IsValid() || r.nodes[addr] != nil {
@@ -72,6 +75,9 @@ func (r *Round) Node(addr netip.Addr) {
 
 // VIP begins to look at a VIP, unless that was done.
 func (r *Round) VIP(addr netip.Addr) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !addr.IsValid() || r.vips[addr] != nil {
@@ -133,6 +139,9 @@ func (r *Round) apiServer(addr netip.Addr) cluster.APIServer {
 // Fill looks at what of the snapshot was not named yet, waits for all answers,
 // and writes them into it.
 func (r *Round) Fill(snap *cluster.Snapshot) {
+	if r == nil {
+		return
+	}
 	for i := range snap.Nodes {
 		r.Node(snap.Nodes[i].Addr)
 	}
