@@ -24,8 +24,9 @@ const (
 	// ARP is a hardware address that answers for the VIP on the segment, by ARP
 	// or NDP: a claim for each that answered.
 	ARP
-	// Neighbour is the entry of this machine's kernel for the VIP. It may be
-	// older than the last move.
+	// Neighbour is the entry of this machine's kernel for the VIP, where it is in
+	// use. It may be older than the last move, so it contradicts an owner, and
+	// shows none.
 	Neighbour
 	// Election is the key in etcd that the owner holds.
 	Election
@@ -47,8 +48,10 @@ func (w Witness) String() string {
 // For Address, From is the node that was asked, and Owner is From where it
 // has the address and "" where it answered that it has not. For the other
 // witnesses From says where the question was asked from, and Owner is the
-// node named, "" where the witness answered that nobody has it. Where it names
-// somebody who is no node of the cluster, Owner is "" and Stranger says who.
+// node named. An election may answer that nobody has it: then it is "". Where
+// somebody is named who is no node of the cluster, Owner is "" and Stranger says
+// who. That nobody answers for the VIP, on the wire or by a certificate, is
+// silence: a lost frame proves nothing.
 //
 // Err is why the witness could not be asked. A claim with Err says nothing
 // about ownership; its node may be the owner.
@@ -56,8 +59,9 @@ type Claim struct {
 	Witness Witness
 	From    string
 	Owner   string
-	// Stranger is a hardware address, or the fingerprint of a certificate, that
-	// no node of the cluster has; "" where there is none.
+	// Stranger is a hardware address, the fingerprint of a certificate, or for an
+	// election "host" and a host name, that no node of the cluster has; "" where
+	// there is none.
 	Stranger string
 	// By is how the address came onto its node, for Address only.
 	By  Origin

@@ -1,179 +1,175 @@
 package vip
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Judge weighs what the witnesses said of one VIP at one moment.
 //
-// A node's own word on its addresses decides who holds the VIP: two holders
-// are a split brain whatever else is said; one is the owner unless another
-// witness names somebody else, or nobody; and where every node answered that
-// it has not, nobody is. Silence proves nothing: it never makes a VIP unowned,
-// and never takes an owner away. Where no node was asked at all, a node that
-// answers for the address (by its certificate, or on the wire) owns it; a key
-// in etcd alone does not show that anybody holds the address.
+// A node's own word on its addresses decides who holds the VIP. A node that is
+// silent about itself, and answers for the address on the wire, counts beside
+// the holders, so that no silence hides a second owner. Two are a split brain
+// whatever else is said; one is the owner unless another witness contradicts;
+// and where every node answered that it has not, nobody is.
 //
-// Two holders at one moment may be a handover, see Confirm.
+// Silence proves nothing: it never makes a VIP unowned, and never takes an
+// owner away. Where somebody is silent and nobody holds the address by his own
+// word, the verdict is Unknown even if other witnesses agree on the silent one;
+// the reason names whom. Only where no node was asked at all does a node own
+// the address by answering for it, by its certificate or on the wire.
+//
+// Two holders, or a contradiction, at one moment may be a handover: see
+// NeedsSecondLook and Confirm.
 func Judge(claims []Claim) Verdict {
 	h := hear(claims)
-	v := Verdict{Owners: h.holders, Silent: h.silent}
+	owners := h.owners()
+	v := Verdict{Owners: h.holders, Silent: h.silent, Findings: h.findings(owners)}
 	switch {
-	case len(h.holders) > 1:
-		v.Ownership, v.Reason = SplitBrain, list(h.holders)+" hold the address"
+	case len(owners) > 1:
+		v.Ownership, v.Owners, v.Reason = SplitBrain, owners, h.standing(owners)
+	case len(v.Findings) > 0:
+		v.Ownership, v.Reason = Disputed, v.Findings[0].Text
 	case len(h.holders) == 1:
-		v.Ownership, v.Reason = h.judgeHolder(h.holders[0])
-	case h.asked:
-		v.Ownership, v.Reason = h.judgeNoHolder()
+		v.Ownership, v.Reason = Owned, h.standing(owners)
+	case h.allFree():
+		v.Ownership, v.Reason = Unowned, "every node answered and none holds the address"
+		v.Findings = []Finding{{Trouble: NoOwner, Text: v.Reason}}
+	case !h.asked() && len(owners) == 1:
+		v.Ownership, v.Owners = Owned, owners
+		v.Reason = h.standing(owners) + ", and no node was asked whether it holds it"
 	default:
-		v.judgeOutside(h.others)
+		v.Ownership, v.Reason = Unknown, h.unknown()
 	}
-	if len(h.silent) > 0 && v.Ownership != Unknown {
-		v.Reason += "; silent: " + list(sources(h.silent))
+	if len(h.mute) > 0 && v.Ownership != Unknown {
+		v.Reason += "; silent: " + list(h.mute)
 	}
 	return v
 }
 
-// hearing is the claims, sorted by what they can prove.
+// hearing is the claims, sorted by what they can prove. A node that was asked
+// twice may be in two of the lists.
 type hearing struct {
-	// asked says that there is an address claim, be it silent.
-	asked bool
-	// holders hold the address by their own word, and free answered that they
-	// do not; each once, in the order of the claims.
-	holders, free []string
+	// holders hold the address by their own word, free answered that they do
+	// not, mute did not answer; each once, in the order of the claims.
+	holders, free, mute []string
+	// by is how each holder came to it.
+	by map[string]Origin
 	// others are the answers of the other witnesses.
 	others []Claim
 	silent []Claim
 }
 
 func hear(claims []Claim) hearing {
-	var h hearing
+	h := hearing{by: map[string]Origin{}}
 	for _, c := range claims {
-		if _, known := witnessNames[c.Witness]; !known {
-			continue
-		}
-		h.asked = h.asked || c.Witness == Address
 		switch {
+		case witnessNames[c.Witness] == "": // no witness
+		case c.Witness == Address:
+			h.hearNode(c)
 		case c.Err != "":
 			h.silent = append(h.silent, c)
-		case c.Witness != Address:
-			h.others = append(h.others, c)
-		case c.Owner == "":
-			h.free = add(h.free, c.From)
-		case c.Owner == c.From:
-			h.holders = add(h.holders, c.From)
-		default:
-			c.Err = fmt.Sprintf("%s cannot speak for %s", c.From, c.Owner)
+		case c.Owner == "" && c.Stranger == "" && c.Witness != Election:
+			c.Err = "nobody answered"
 			h.silent = append(h.silent, c)
+		default:
+			h.others = append(h.others, c)
 		}
 	}
 	return h
 }
 
-// judgeHolder is for one holder: does anybody contradict it?
-func (h hearing) judgeHolder(holder string) (Ownership, string) {
-	for _, c := range h.others {
-		if c.Owner != holder {
-			return Disputed, fmt.Sprintf("%s holds the address, but the %s names %s", holder, c.Witness, orNobody(c.Owner))
-		}
-	}
-	return Owned, holder + " holds the address"
-}
-
-// judgeNoHolder is for nodes that were asked and of which none says that it
-// holds the address. Who is silent may hold it; who denies it is contradicted
-// by a witness that names him.
-func (h hearing) judgeNoHolder() (Ownership, string) {
-	mute := h.silentNodes()
-	for _, c := range h.others {
-		if c.Owner != "" && (len(mute) == 0 || slices.Contains(h.free, c.Owner)) {
-			return Disputed, fmt.Sprintf("the %s names %s, which does not hold the address", c.Witness, c.Owner)
-		}
-	}
-	if len(mute) == 0 {
-		return Unowned, "every node answered and none holds the address"
-	}
-	reason := "nobody who answered holds the address, and " + list(mute) + " did not answer"
-	for _, c := range h.others {
-		if c.Owner != "" {
-			reason += fmt.Sprintf("; the %s names %s", c.Witness, c.Owner)
-		}
-	}
-	return Unknown, reason
-}
-
-func (h hearing) silentNodes() []string {
-	var nodes []string
-	for _, c := range h.silent {
-		if c.Witness == Address {
-			nodes = add(nodes, c.From)
-		}
-	}
-	return nodes
-}
-
-// judgeOutside is for when no node was asked about its addresses.
-func (v *Verdict) judgeOutside(others []Claim) {
-	if len(others) == 0 {
-		v.Ownership, v.Reason = Unknown, "no witness answered"
+// hearNode hears what a node says of its own addresses; none can speak for
+// another.
+func (h *hearing) hearNode(c Claim) {
+	switch {
+	case c.Err == "" && c.Owner == "":
+		h.free = add(h.free, c.From)
 		return
+	case c.Err == "" && c.Owner == c.From:
+		h.holders = add(h.holders, c.From)
+		h.by[c.From] = max(h.by[c.From], c.By)
+		return
+	case c.Err == "":
+		c.Err = c.From + " cannot speak for " + c.Owner
 	}
-	named, direct := others[0].Owner, false
-	for _, c := range others {
-		if c.Owner != named {
-			v.Ownership = Disputed
-			v.Reason = fmt.Sprintf("the %s names %s, but the %s names %s",
-				others[0].Witness, orNobody(named), c.Witness, orNobody(c.Owner))
-			return
+	h.mute = add(h.mute, c.From)
+	h.silent = append(h.silent, c)
+}
+
+// owners are the holders, and the nodes that answer on the wire and said
+// nothing of themselves. Where there is none, it is the node whose certificate
+// is shown, if it said nothing either. The kernel's memory and a key in etcd do
+// not show that anybody holds the address.
+func (h hearing) owners() []string {
+	owners := slices.Clone(h.holders)
+	for _, c := range h.others {
+		if c.Witness == ARP && h.unheard(c.Owner) {
+			owners = add(owners, c.Owner)
 		}
-		direct = direct || c.Witness != Election
+	}
+	for _, c := range h.others {
+		if len(owners) == 0 && c.Witness == Certificate && h.unheard(c.Owner) {
+			owners = add(owners, c.Owner)
+		}
+	}
+	return owners
+}
+
+// unheard says that the node did not say whether it holds the address.
+func (h hearing) unheard(node string) bool {
+	return node != "" && !slices.Contains(h.holders, node) && !slices.Contains(h.free, node)
+}
+
+// asked says that any node was asked for its addresses.
+func (h hearing) asked() bool { return len(h.holders)+len(h.free)+len(h.mute) > 0 }
+
+// allFree says that every node that was asked does not hold the address.
+func (h hearing) allFree() bool { return len(h.free) > 0 && len(h.holders)+len(h.mute) == 0 }
+
+// standing says how those who have the address have it, for people.
+func (h hearing) standing(owners []string) string {
+	var hold, answer []string
+	for _, owner := range owners {
+		if slices.Contains(h.holders, owner) {
+			hold = append(hold, owner)
+		} else {
+			answer = append(answer, owner)
+		}
 	}
 	switch {
-	case named == "":
-		v.Ownership, v.Reason = Unknown, "no witness names an owner, and no node was asked"
-	case !direct:
-		v.Ownership, v.Reason = Unknown, fmt.Sprintf("%s was elected, and no node was asked whether it holds the address", named)
+	case len(owners) == 0:
+		return "no node that answered holds the address"
+	case len(hold) == 0:
+		return list(answer) + verb(answer, " answers", " answer") + " for the address"
+	case len(answer) == 0:
+		return list(hold) + verb(hold, " holds", " hold") + " the address"
 	default:
-		v.Ownership, v.Owners = Owned, []string{named}
-		v.Reason = named + " answers for the address, and no node was asked whether it holds it"
+		return list(hold) + verb(hold, " holds", " hold") + " the address, and " +
+			list(answer) + verb(answer, ", silent itself, answers", ", silent themselves, answer") + " for it on the wire"
 	}
 }
 
-// sources names who was silent, for people.
-func sources(claims []Claim) []string {
-	var names []string
-	for _, c := range claims {
-		if c.Witness == Address {
-			names = add(names, c.From)
-		} else {
-			names = add(names, "the "+c.Witness.String())
+// unknown says why it cannot be told who has the address, and whom the
+// witnesses name.
+func (h hearing) unknown() string {
+	var reason string
+	switch {
+	case len(h.free) > 0:
+		reason = "nobody who answered holds the address, and " + list(h.mute) + " did not answer"
+	case len(h.mute) > 0:
+		reason = list(h.mute) + " did not answer"
+	case len(h.others) == 0:
+		return "no witness answered"
+	default:
+		reason = "no node was asked whether it holds the address"
+	}
+	var named []string
+	for _, c := range h.others {
+		if c.Owner != "" {
+			named = add(named, "; the "+c.Witness.String()+" names "+c.Owner)
 		}
 	}
-	return names
-}
-
-// add appends a name that is not there yet.
-func add(names []string, name string) []string {
-	if slices.Contains(names, name) {
-		return names
+	slices.Sort(named)
+	for _, n := range named {
+		reason += n
 	}
-	return append(names, name)
-}
-
-// list joins names: a, b and c.
-func list(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " and " + names[last]
-}
-
-func orNobody(owner string) string {
-	if owner == "" {
-		return "nobody"
-	}
-	return owner
+	return reason
 }

@@ -34,11 +34,28 @@ func (o Ownership) String() string {
 type Verdict struct {
 	Ownership Ownership
 	// Owners are the nodes that hold the address, in the order of the claims:
-	// one when Owned, two or more when SplitBrain; when Disputed those that say
-	// that they hold it, if any.
+	// one when Owned, two or more when SplitBrain, the last of which may only be
+	// known by their answers on the wire; when Disputed those that say that they
+	// hold it, if any.
 	Owners []string
 	// Silent are the claims of witnesses that could not be asked.
 	Silent []Claim
+	// Findings are what the cluster shows to be wrong, the gravest first; none
+	// where the VIP is owned, or where it cannot be told.
+	Findings []Finding
 	// Reason is a sentence for people, lower case, without a full stop.
 	Reason string
+}
+
+// SilentNodes are the silent claims that may hide an owner: those of nodes that
+// did not say whether they hold the address. The other witnesses only confirm
+// what nodes say, or contradict it.
+func (v Verdict) SilentNodes() []Claim {
+	var nodes []Claim
+	for _, c := range v.Silent {
+		if c.Witness == Address {
+			nodes = append(nodes, c)
+		}
+	}
+	return nodes
 }

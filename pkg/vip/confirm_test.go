@@ -1,0 +1,52 @@
+package vip
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestConfirm(t *testing.T) {
+	const (
+		two   = "cp-1 has, cp-2 has, cp-3 free"
+		stale = "cp-1 free, cp-2 has, arp cp-1"
+	)
+	tests := []struct {
+		name, first, second string
+		want                Ownership
+		reason              string
+	}{
+		{"the same two, both times", two, two, SplitBrain, "cp-1 and cp-2 hold the address; seen twice"},
+		{"a third joined them", two, "cp-1 has, cp-2 has, cp-3 has", SplitBrain, "seen twice: cp-1 and cp-2"},
+		{"the same two, and one is silent", two, "cp-1 has, cp-2 has, cp-3 silent", SplitBrain, "seen twice"},
+		{"one turned silent, and answers on the wire", two, "cp-1 has, cp-2 silent, arp cp-2", SplitBrain, "seen twice"},
+		{"one let go", two, "cp-1 free, cp-2 has, cp-3 free", Owned, "a handover"},
+		{"one turned silent", two, "cp-1 silent, cp-2 has, cp-3 free", Owned, "a handover"},
+		{"both let go", two, "cp-1 free, cp-2 free, cp-3 free", Unowned, "a handover"},
+		{"both turned silent", two, "cp-1 silent, cp-2 silent, cp-3 free", Unknown, "a handover"},
+		{"one let go, and the wire still has it", two, stale, Disputed, "a moment before cp-1 and cp-2 held the address"},
+		{"another pair", two, "cp-1 free, cp-2 has, cp-3 has", Disputed, "seen once only"},
+		{"two owners the second time only", "cp-1 has, cp-2 free", "cp-1 has, cp-2 has", Disputed, "seen once only"},
+		{"two owners after a dispute", stale, two, Disputed, "seen once only"},
+		{"nothing to confirm", "cp-1 has, cp-2 free", "cp-1 free, cp-2 has", Owned, "cp-2 holds the address"},
+		{"the same dispute, both times", stale, stale, Disputed, "cp-1's hardware address; seen twice"},
+		{"another dispute", stale, "cp-1 free, cp-2 has, election nobody", Disputed, "a moment before: stale ARP"},
+		{"the dispute is gone", stale, "cp-1 free, cp-2 has, arp cp-2", Owned, "cp-2 holds the address; a moment before: stale ARP: cp-2"},
+		{"a dispute the second time only", "cp-1 free, cp-2 has", stale, Disputed, "hardware address"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Confirm(Judge(said(t, tt.first)), Judge(said(t, tt.second)))
+			if got.Ownership != tt.want || !strings.Contains(got.Reason, tt.reason) {
+				t.Errorf("Confirm(%s; %s) = %v, %q; want %v, %q", tt.first, tt.second, got.Ownership, got.Reason, tt.want, tt.reason)
+			}
+		})
+	}
+}
+
+func TestNeedsSecondLook(t *testing.T) {
+	for o, want := range map[Ownership]bool{Unknown: false, Owned: false, Unowned: false, Disputed: true, SplitBrain: true} {
+		if got := NeedsSecondLook(Verdict{Ownership: o}); got != want {
+			t.Errorf("NeedsSecondLook(%v) = %v; want %v", o, got, want)
+		}
+	}
+}
