@@ -70,12 +70,61 @@ func PredictCrash(lease time.Duration, owner Leadership) Prediction {
 		Upper: lease + LeaseScan,
 		Basis: fmt.Sprintf("the rest of the lease of %s, renewed every third of it", lease),
 	}
-	rearmed := lease + ElectionTimeout
-	leader := Prediction{
-		Lower: rearmed + ElectionTimeout - 2*Heartbeat,
-		Upper: rearmed + 2*(2*ElectionTimeout) + LeaseScan,
+	return either(owner, follower, rearmed(lease),
+		fmt.Sprintf("the lease of %s; it is not known whether the owner is the etcd leader", lease))
+}
+
+// PredictCrashNow is for an owner that would be gone without a word at the
+// moment when etcd was asked how much is left of its lease. lease is its whole
+// time, 0 for the default; remaining is what etcd told, in whole seconds and
+// rounded down (LeaseTimeToLive in server/etcdserver/v3_server.go), so that up
+// to TTLGrain more is left. ghosts are what is left of the leases of keys with
+// which nobody campaigns, ahead of the next live candidate: it gets the VIP when
+// all of them are gone (waitDeletes in client/v3/concurrency/key.go). They run
+// down side by side, so the longest counts.
+//
+// If another member leads etcd, what is left runs out, and the leader notices
+// within LeaseScan. If the owner leads etcd, it does not matter what is left:
+// every lease begins anew, as in PredictCrash.
+//
+// Where the crash comes later than the question, the prediction is too long by
+// the time between, or, if the lease was renewed in it, too short by up to a
+// third of the lease. Where something alive renews a ghost's lease, it is too
+// short by any time: the VIP stays away until that ends.
+func PredictCrashNow(lease, remaining time.Duration, ghosts []time.Duration, owner Leadership) Prediction {
+	lease = effectiveLease(lease)
+	last := max(0, remaining)
+	for _, ghost := range ghosts {
+		last = max(last, ghost)
+	}
+	behind := ""
+	if len(ghosts) > 0 {
+		behind = fmt.Sprintf("; ahead of the next candidate are keys with which nobody campaigns (%d), and if their leases are renewed it takes until that ends", len(ghosts))
+	}
+	follower := Prediction{
+		Lower: last,
+		Upper: last + TTLGrain + LeaseScan,
+		Basis: fmt.Sprintf("%s left of the owner's lease of %s", max(0, remaining), lease) + behind,
+	}
+	leader := rearmed(lease)
+	leader.Basis += behind
+	return either(owner, follower, leader,
+		fmt.Sprintf("%s left of the owner's lease of %s, or all of it: it is not known whether the owner is the etcd leader", max(0, remaining), lease)+behind)
+}
+
+// rearmed is for an owner that leads etcd.
+func rearmed(lease time.Duration) Prediction {
+	anew := lease + ElectionTimeout
+	return Prediction{
+		Lower: anew + ElectionTimeout - 2*Heartbeat,
+		Upper: anew + 2*(2*ElectionTimeout) + LeaseScan,
 		Basis: fmt.Sprintf("the owner is the etcd leader: an election, and then the whole lease of %s again", lease),
 	}
+}
+
+// either chooses between the predictions for an owner that follows in etcd and
+// one that leads; where that is not known it spans both.
+func either(owner Leadership, follower, leader Prediction, unknown string) Prediction {
 	switch owner {
 	case OwnerFollows:
 		return follower
@@ -83,9 +132,9 @@ func PredictCrash(lease time.Duration, owner Leadership) Prediction {
 		return leader
 	default:
 		return Prediction{
-			Lower: follower.Lower,
-			Upper: leader.Upper,
-			Basis: fmt.Sprintf("the lease of %s; it is not known whether the owner is the etcd leader", lease),
+			Lower: min(follower.Lower, leader.Lower),
+			Upper: max(follower.Upper, leader.Upper),
+			Basis: unknown,
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -58,5 +59,36 @@ func TestPredictCrashHoldsWhatWasMeasured(t *testing.T) {
 				t.Errorf("PredictCrash(%v, %v) = %v - %v; %v was measured", tt.lease, tt.owner, p.Lower, p.Upper, m)
 			}
 		}
+	}
+}
+
+func TestPredictCrashNow(t *testing.T) {
+	const s = time.Second
+	tests := []struct {
+		name             string
+		lease, remaining time.Duration
+		ghosts           []time.Duration
+		owner            Leadership
+		lower, upper     time.Duration
+		basis            string // a part of it
+	}{
+		{"what is left of a follower's lease runs out", 60 * s, 51 * s, nil, OwnerFollows, 51 * s, 52500 * time.Millisecond, "51s left of the owner's lease of 1m0s"},
+		{"a lease at its end is gone soon", 60 * s, 0, nil, OwnerFollows, 0, 1500 * time.Millisecond, "0s left"},
+		{"etcd tells of an expired lease with less than nothing", 60 * s, -s, nil, OwnerFollows, 0, 1500 * time.Millisecond, "0s left"},
+		{"a leader's lease begins anew, whatever is left", 60 * s, 41 * s, nil, OwnerLeads, 61800 * time.Millisecond, 65500 * time.Millisecond, "etcd leader"},
+		{"no lease given means Talos's", 0, 41 * s, nil, OwnerLeads, 61800 * time.Millisecond, 65500 * time.Millisecond, "1m0s"},
+		{"not knowing who leads spans both", 60 * s, 41 * s, nil, LeadershipUnknown, 41 * s, 65500 * time.Millisecond, "not known"},
+		{"a ghost with less left than the owner adds nothing", 60 * s, 51 * s, []time.Duration{12 * s}, OwnerFollows, 51 * s, 52500 * time.Millisecond, "(1)"},
+		{"a ghost with more left outlasts the owner", 60 * s, 43 * s, []time.Duration{12 * s, 58 * s}, OwnerFollows, 58 * s, 59500 * time.Millisecond, "(2)"},
+		{"a ghost's lease begins anew as the leader's does", 60 * s, 43 * s, []time.Duration{58 * s}, OwnerLeads, 61800 * time.Millisecond, 65500 * time.Millisecond, "renewed"},
+		{"a short lease", 5 * s, 4 * s, nil, OwnerFollows, 4 * s, 5500 * time.Millisecond, "4s left of the owner's lease of 5s"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := PredictCrashNow(tt.lease, tt.remaining, tt.ghosts, tt.owner)
+			if got.Lower != tt.lower || got.Upper != tt.upper || !strings.Contains(got.Basis, tt.basis) {
+				t.Errorf("PredictCrashNow(%v, %v, %v, %v) = %+v; want %v - %v, %q", tt.lease, tt.remaining, tt.ghosts, tt.owner, got, tt.lower, tt.upper, tt.basis)
+			}
+		})
 	}
 }

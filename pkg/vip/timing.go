@@ -21,6 +21,9 @@ const (
 	// LeaseScan is how often the etcd leader looks for leases that have run out
 	// (runLoop in server/lease/lessor.go).
 	LeaseScan = 500 * time.Millisecond
+	// TTLGrain is by how much more than it tells etcd may have left of a lease
+	// (LeaseTimeToLive in server/etcdserver/v3_server.go cuts off to seconds).
+	TTLGrain = time.Second
 	// Heartbeat is how often the etcd leader shows that it is there
 	// (--heartbeat-interval).
 	Heartbeat = 100 * time.Millisecond
@@ -35,7 +38,7 @@ const (
 	ForceStop = 10 * time.Second
 
 	// ResampleAfter is how long to wait before two owners are called a split
-	// brain. In a handover both may hold the address for up to a second: the
+	// brain, and a contradiction a dispute. In a handover both may hold the address for up to a second: the
 	// client side of a lease is checked once a second.
 	ResampleAfter = 2 * time.Second
 )
