@@ -148,8 +148,22 @@ func onlyCarries(i int, prefix, link string) change {
 	})
 }
 
-// ownerless takes the VIP from cp-1.
-func ownerless() change { return onlyCarries(1, "192.0.2.1/24", "eth0") }
+// ownerless takes the VIP from cp-1, and nobody answers on it.
+func ownerless() change {
+	return func(s *cluster.Snapshot) {
+		onlyCarries(1, "192.0.2.1/24", "eth0")(s)
+		onVIP(cluster.Got(cluster.APIServer{Error: "no route to host"}))(s)
+	}
+}
+
+// moved gives the VIP of cp-1 to another node.
+func moved(i int) change {
+	return func(s *cluster.Snapshot) {
+		onlyCarries(1, "192.0.2.1/24", "eth0")(s)
+		carries(i, "192.0.2.50/32", "eth0")(s)
+		onVIP(cluster.Got(apiServer(i, 401)))(s)
+	}
+}
 
 func server(i int, s cluster.APIServer) change {
 	return node(i, func(n *cluster.Node) { n.APIServer = cluster.Got(s) })

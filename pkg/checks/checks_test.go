@@ -120,7 +120,7 @@ var rows = map[string][]row{
 		{"another node's", healthy(3, onVIP(cluster.Got(apiServer(2, 401)))), Fail, "192.0.2.50 is on cp-1, and answered by cp-2"},
 		{"a stranger's", healthy(3, onVIP(cluster.Got(apiServer(9, 401)))), Fail, "no control-plane node's"},
 		{"perhaps that of a silent node", healthy(3, onVIP(cluster.Got(apiServer(3, 401))), down(3)), Unknown, "may be that of cp-3"},
-		{"no owner known", healthy(3, ownerless()), Unknown, "no owner is known"},
+		{"no owner known", healthy(3, onlyCarries(1, "192.0.2.1/24", "eth0")), Unknown, "no owner is known"},
 		{"two nodes have the same", healthy(3, server(2, apiServer(1, 401))), Unknown, "present the same certificate"},
 		{"not seen", healthy(3, onVIP(cluster.Missed[cluster.APIServer](errDown))), Unknown, "not known"},
 	},

@@ -140,7 +140,7 @@ func ownership(s *cluster.Snapshot, aim Aim) Objections {
 	switch {
 	case verdict.Ownership != vip.Owned:
 		message = fmt.Sprintf("%s is %s: %s", aim.VIP, verdict.Ownership, verdict.Reason)
-	case len(verdict.Silent) > 0:
+	case len(verdict.SilentNodes()) > 0:
 		message = fmt.Sprintf("%s is owned by %s, and %s", aim.VIP, verdict.Owners[0], silent(verdict))
 	case aim.Owner != "" && verdict.Owners[0] != aim.Owner:
 		message = fmt.Sprintf("%s has moved from %s to %s", aim.VIP, aim.Owner, verdict.Owners[0])

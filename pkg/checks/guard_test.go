@@ -12,10 +12,6 @@ import (
 
 func TestGuard(t *testing.T) {
 	aim := Aim{VIP: testVIP, Target: "cp-1", Owner: "cp-1"}
-	handover := func(s *cluster.Snapshot) {
-		ownerless()(s)
-		carries(2, "192.0.2.50/32", "eth0")(s)
-	}
 	for _, tt := range []struct {
 		name string
 		s    *cluster.Snapshot
@@ -36,8 +32,10 @@ func TestGuard(t *testing.T) {
 		})), aim, "alarms of etcd not known"},
 		{"no owner", healthy(3, ownerless()), aim, "192.0.2.50 is unowned"},
 		{"two owners", healthy(3, carries(3, "192.0.2.50/32", "eth0")), aim, "192.0.2.50 is splitBrain"},
-		{"the owner has changed", healthy(3, handover), aim, "192.0.2.50 has moved from cp-1 to cp-2"},
+		{"the owner has changed", healthy(3, moved(2)), aim, "192.0.2.50 has moved from cp-1 to cp-2"},
 		{"an owner, and a silent node", healthy(3, node(3, func(n *cluster.Node) { n.Addresses = cluster.Missed[[]cluster.Address](errDown) })), aim, "cp-3 is silent"},
+		{"an owner, and the VIP's server is silent, which hides no owner", healthy(3, onVIP(cluster.Got(cluster.APIServer{Error: "no answer"}))), aim, ""},
+		{"another node's server answers on the VIP", healthy(3, onVIP(cluster.Got(apiServer(2, 401)))), aim, "192.0.2.50 is disputed: answered elsewhere"},
 		{"an endpoint is the VIP", healthy(3, func(s *cluster.Snapshot) {
 			s.Endpoints = []cluster.Endpoint{{Name: "192.0.2.50", Addresses: []netip.Addr{testVIP}}}
 		}), aim, "endpoint 192.0.2.50 is the VIP"},
@@ -57,7 +55,7 @@ func TestWhole(t *testing.T) {
 	aim := Aim{VIP: testVIP, Target: "cp-1", Owner: "cp-1"}
 	after := func(changes ...change) *cluster.Snapshot {
 		rebooted := node(1, func(n *cluster.Node) { n.BootTime = cluster.Got(testTime) })
-		return healthy(3, append([]change{rebooted, ownerless(), carries(2, "192.0.2.50/32", "eth0")}, changes...)...)
+		return healthy(3, append([]change{rebooted, moved(2)}, changes...)...)
 	}
 	for _, tt := range []struct {
 		name    string
@@ -73,7 +71,7 @@ func TestWhole(t *testing.T) {
 		})), true, "has not booted"},
 		{"boot time not known", after(node(1, func(n *cluster.Node) { n.BootTime = cluster.Missed[time.Time](errDown) })), true, "boot time not known"},
 		{"the old owner is down", after(down(1)), true, "cp-1 (192.0.2.1) does not answer"},
-		{"no owner", after(onlyCarries(2, "192.0.2.2/24", "eth0")), true, "192.0.2.50 is unowned"},
+		{"no owner", after(onlyCarries(2, "192.0.2.2/24", "eth0"), ownerless()), true, "192.0.2.50 is unowned"},
 		{"an apiserver is not ready", after(server(1, apiServer(1, 500))), true, "HTTP 500"},
 		{"an apiserver whose readiness is not known", after(node(1, func(n *cluster.Node) {
 			n.StaticPod = cluster.Missed[cluster.APIServerPod](errDown)

@@ -41,7 +41,7 @@ func vipOneOwner(s *cluster.Snapshot) Finding {
 	for _, v := range s.VIPs {
 		verdict := s.Judge(v.Addr)
 		switch {
-		case verdict.Ownership == vip.Owned && len(verdict.Silent) > 0:
+		case verdict.Ownership == vip.Owned && len(verdict.SilentNodes()) > 0:
 			t.say(Warn, "%s is owned by %s, as far as is known: %s", v.Addr, verdict.Owners[0], silent(verdict))
 		case verdict.Ownership == vip.Owned:
 			t.pass()
@@ -63,12 +63,14 @@ func vipOneOwner(s *cluster.Snapshot) Finding {
 		"vipctl owner -o wide shows each witness; without quorum in etcd nobody can be elected")
 }
 
+// silent names the nodes that may hide an owner.
 func silent(v vip.Verdict) string {
-	if len(v.Silent) == 0 {
+	nodes := v.SilentNodes()
+	if len(nodes) == 0 {
 		return "nobody was asked"
 	}
 	var words []string
-	for _, c := range v.Silent {
+	for _, c := range nodes {
 		words = append(words, fmt.Sprintf("%s is silent (%s)", c.From, c.Err))
 	}
 	return strings.Join(words, ", ")

@@ -66,7 +66,7 @@ func someServer(i int) cluster.APIServer {
 
 func someOwnership() *Ownership {
 	s := someCluster()
-	claims := append(s.Claims(someVIP), vip.Claim{Witness: vip.Certificate, From: "here", Owner: "cp-1"})
+	claims := s.Claims(someVIP)
 	return NewOwnership(s, Judged{VIP: someVIP, Claims: claims, Verdict: vip.Verdict{
 		Ownership: vip.Owned, Owners: []string{"cp-1"}, Silent: claims[2:3], Reason: "cp-1 has it; cp-3 is silent",
 	}})
