@@ -34,6 +34,8 @@ func judgeAPIServer(t *tally, n *cluster.Node) {
 	switch {
 	case !ok:
 		miss(t, n.Name, "kube-apiserver", n.APIServer)
+	case port.HandshakeOnly():
+		t.say(Unknown, "%s: kube-apiserver shows a certificate, and was not asked whether it is ready", n.Name)
 	case !port.Answered:
 		t.say(Fail, "%s: kube-apiserver does not answer: %s", n.Name, orElse(port.Error, "no reason known"))
 	case port.Status == 200:

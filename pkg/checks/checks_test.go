@@ -103,6 +103,9 @@ var rows = map[string][]row{
 		{"one", healthy(3), Pass, "192.0.2.50 is owned by cp-1"},
 		{"none", healthy(3, ownerless()), Fail, "192.0.2.50 is on no node"},
 		{"two", healthy(3, carries(3, "192.0.2.50/32", "eth0")), Fail, "split brain: 192.0.2.50 is on cp-1 and cp-3"},
+		{"one, and this machine is on no segment of it", healthy(3, func(s *cluster.Snapshot) { s.VIPs[0].ARP = cluster.Missed[[]cluster.ARPReply](errDown) }), Pass, "192.0.2.50 is owned by cp-1"},
+		{"two a moment ago, and one now", healthy(3, func(s *cluster.Snapshot) { s.Earlier = healthy(3, carries(3, "192.0.2.50/32", "eth0")) }), Pass, "192.0.2.50 is owned by cp-1"},
+		{"one a moment ago, and two now", healthy(3, carries(3, "192.0.2.50/32", "eth0"), func(s *cluster.Snapshot) { s.Earlier = healthy(3) }), Fail, "may be a handover"},
 		{"one, and another is silent", healthy(3, down(3)), Warn, "cp-3 is silent (context deadline exceeded)"},
 		{"none, and one is silent", healthy(3, down(1)), Unknown, "cp-1 is silent"},
 		{"no VIP", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }), Skip, "no VIP"},
@@ -114,6 +117,7 @@ var rows = map[string][]row{
 		{"404", healthy(3, onVIP(cluster.Got(apiServer(1, 404)))), Fail, "no kube-apiserver"},
 		{"nothing", healthy(3, onVIP(cluster.Got(cluster.APIServer{Error: "connection refused"}))), Fail, "192.0.2.50:6443 does not answer: connection refused"},
 		{"not asked", healthy(3, onVIP(cluster.Seen[cluster.APIServer]{})), Unknown, "not asked"},
+		{"only the certificate was asked for", healthy(3, onVIP(cluster.Got(cluster.APIServer{Certificate: cluster.Certificate{Fingerprint: "f1"}}))), Unknown, "was not asked whether it is ready"},
 	},
 	"vip-answered-by-owner": {
 		{"the owner's", healthy(3), Pass, "owner's certificate"},
@@ -127,6 +131,7 @@ var rows = map[string][]row{
 	"apiserver-ready": {
 		{"the kubelet says so", healthy(3), Pass, "3 nodes"},
 		{"one is dead", healthy(3, server(2, cluster.APIServer{Error: "connection refused"})), Fail, "cp-2: kube-apiserver does not answer: connection refused"},
+		{"only the certificate was asked for", healthy(3, server(2, cluster.APIServer{Certificate: cluster.Certificate{Fingerprint: "f2"}})), Unknown, "was not asked whether it is ready"},
 		{"one is not ready", healthy(3, server(2, apiServer(2, 500))), Fail, "cp-2: kube-apiserver answers with HTTP 500"},
 		{"the kubelet says no", healthy(3, node(2, func(n *cluster.Node) { n.StaticPod = cluster.Got(cluster.APIServerPod{Phase: "Running"}) })), Fail, "its pod (Running) is not ready"},
 		{"200 needs no kubelet", healthy(3, server(2, apiServer(2, 200)), node(2, func(n *cluster.Node) { n.StaticPod = cluster.Seen[cluster.APIServerPod]{} })), Pass, "3 nodes"},

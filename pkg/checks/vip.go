@@ -38,6 +38,7 @@ func vipConfiguredAlike(s *cluster.Snapshot) Finding {
 func vipOneOwner(s *cluster.Snapshot) Finding {
 	var t tally
 	var owned []string
+	hint := "vipctl owner shows what each witness says, and what to do; without quorum in etcd nobody can be elected"
 	for _, v := range s.VIPs {
 		verdict := s.Judge(v.Addr)
 		switch {
@@ -50,6 +51,7 @@ func vipOneOwner(s *cluster.Snapshot) Finding {
 			t.say(Fail, "%s is on no node", v.Addr)
 		case verdict.Ownership == vip.SplitBrain:
 			t.say(Fail, "split brain: %s is on %s", v.Addr, strings.Join(verdict.Owners, " and "))
+			hint = "vipctl owner --election shows whom etcd elected; talosctl -n NODE reboot on the other takes the address off it"
 		case verdict.Ownership == vip.Disputed:
 			t.say(Fail, "%s: %s", v.Addr, verdict.Reason)
 		default:
@@ -59,8 +61,7 @@ func vipOneOwner(s *cluster.Snapshot) Finding {
 	if len(s.VIPs) == 0 {
 		return Finding{Skip, "no VIP is known", ""}
 	}
-	return t.finding(strings.Join(owned, "; "),
-		"vipctl owner -o wide shows each witness; without quorum in etcd nobody can be elected")
+	return t.finding(strings.Join(owned, "; "), hint)
 }
 
 // silent names the nodes that may hide an owner.
@@ -85,6 +86,8 @@ func vipAnswers(s *cluster.Snapshot) Finding {
 			switch {
 			case !ok:
 				miss(t, who.String(), "answer", v.APIServer)
+			case got.HandshakeOnly():
+				t.say(Unknown, "%s shows a certificate, and was not asked whether it is ready", who)
 			case !got.Answered:
 				t.say(Fail, "%s does not answer: %s", who, orElse(got.Error, "no reason known"))
 			case got.Status >= 500:

@@ -42,7 +42,7 @@ func (n *Node) notServing() []vip.Finding {
 	server, ok := n.APIServer.Get()
 	var why string
 	switch {
-	case !ok:
+	case !ok, server.HandshakeOnly():
 		return nil
 	case !server.Answered && server.Error != "":
 		why = "does not answer: " + server.Error

@@ -252,6 +252,12 @@ type APIServer struct {
 	Error string `json:"error,omitempty"`
 }
 
+// HandshakeOnly says that nobody asked for more than the certificate, and that
+// the server showed one.
+func (s APIServer) HandshakeOnly() bool {
+	return !s.Answered && s.Error == "" && s.Certificate.Fingerprint != ""
+}
+
 // Certificate is a serving certificate.
 type Certificate struct {
 	// Fingerprint is the SHA-256 of its DER form, in lower-case hexadecimal.

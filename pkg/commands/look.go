@@ -173,7 +173,7 @@ func endpointsOnVIP(snap *cluster.Snapshot) []string {
 // returns the second snapshot, which holds the first.
 func (o *observer) owners(ctx context.Context, first *cluster.Snapshot, facts talos.Facts) (*cluster.Snapshot, []report.Judged, error) {
 	judged := judgeAll(first)
-	if !slices.ContainsFunc(judged, func(j report.Judged) bool { return j.Verdict.Ownership == vip.SplitBrain }) {
+	if !slices.ContainsFunc(judged, func(j report.Judged) bool { return vip.NeedsSecondLook(j.Verdict) }) {
 		return first, judged, nil
 	}
 	select {
@@ -193,7 +193,15 @@ func (o *observer) owners(ctx context.Context, first *cluster.Snapshot, facts ta
 func judgeAll(snap *cluster.Snapshot) []report.Judged {
 	judged := make([]report.Judged, 0, len(snap.VIPs))
 	for _, v := range snap.VIPs {
-		judged = append(judged, report.Judged{VIP: v.Addr, Claims: snap.Claims(v.Addr), Verdict: snap.Judge(v.Addr)})
+		claims, verdict := snap.Claims(v.Addr), snap.Judge(v.Addr)
+		j := report.Judged{
+			VIP: v.Addr, Claims: claims, Verdict: verdict,
+			Findings: slices.Concat(verdict.Findings, snap.Findings(v.Addr, verdict)),
+		}
+		if snap.Earlier != nil {
+			j.First, j.Second = new(vip.Judge(snap.Earlier.Claims(v.Addr))), new(vip.Judge(claims))
+		}
+		judged = append(judged, j)
 	}
 	return judged
 }

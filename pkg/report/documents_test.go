@@ -66,17 +66,51 @@ func someServer(i int) cluster.APIServer {
 
 func someOwnership() *Ownership {
 	s := someCluster()
-	claims := s.Claims(someVIP)
+	claims := append(s.Claims(someVIP), vip.Claim{Witness: vip.ARP, From: "here", Err: "needs CAP_NET_RAW"})
 	return NewOwnership(s, Judged{VIP: someVIP, Claims: claims, Verdict: vip.Verdict{
 		Ownership: vip.Owned, Owners: []string{"cp-1"}, Silent: claims[2:3], Reason: "cp-1 has it; cp-3 is silent",
 	}})
 }
 
+// someSplitBrain was seen twice.
 func someSplitBrain() *Ownership {
 	s := someCluster()
-	return NewOwnership(s, Judged{VIP: someVIP, Verdict: vip.Verdict{
-		Ownership: vip.SplitBrain, Owners: []string{"cp-1", "cp-2"}, Reason: "cp-1 and cp-2 have it",
-	}})
+	s.Nodes[1].Addresses = cluster.Got(append(s.Nodes[1].Addresses.Value(), cluster.Address{Prefix: netip.PrefixFrom(someVIP, 32), Link: "eth0"}))
+	s.Nodes[1].Layers = cluster.Got([]cluster.Layered{})
+	s.Earlier = someCluster()
+	s.TakenAt = someTime.Add(2 * time.Second)
+	now := vip.Judge(s.Claims(someVIP))
+	once := vip.Verdict{Ownership: vip.SplitBrain, Owners: []string{"cp-1", "cp-2"}, Reason: "cp-1 and cp-2 hold the address"}
+	verdict := vip.Confirm(once, now)
+	return NewOwnership(s, Judged{VIP: someVIP, Claims: s.Claims(someVIP), Verdict: verdict, Findings: verdict.Findings, First: &once, Second: &now})
+}
+
+// someTrouble is every kind of trouble at once, on two VIPs, and a node that
+// was read through another.
+func someTrouble() *Ownership {
+	s := someCluster()
+	s.Nodes[1].Via, s.Nodes[1].ViaReason = "192.0.2.1", "no answer from 192.0.2.2:50000 within 5 s"
+	other := netip.MustParseAddr("2001:db8::50")
+	var findings []vip.Finding
+	for _, trouble := range vip.Troubles() {
+		findings = append(findings, vip.Finding{Trouble: trouble, Node: "cp-2", Text: "what is wrong: cp-2 is, in the way of " + trouble.String()})
+	}
+	findings[0].Node = "" // no single one
+	claims := []vip.Claim{
+		{Witness: vip.Address, From: "cp-1", Owner: "cp-1", By: vip.ByElection},
+		{Witness: vip.Address, From: "cp-2", Owner: "cp-2", By: vip.ByNobody},
+		{Witness: vip.Address, From: "cp-3", Owner: "cp-3", By: vip.ByConfig},
+		{Witness: vip.Certificate, From: "here", Stranger: "0011223344556677"},
+		{Witness: vip.ARP, From: "here", Owner: "cp-2"},
+		{Witness: vip.ARP, From: "here", Stranger: "02:00:00:00:00:66"},
+		{Witness: vip.Neighbour, From: "here", Owner: "cp-1"},
+		{Witness: vip.Election, From: "cp-1", Err: "no answer within 5 s"},
+	}
+	return NewOwnership(s,
+		Judged{VIP: someVIP, Claims: claims, Findings: findings[:1], Verdict: vip.Verdict{
+			Ownership: vip.Disputed, Owners: []string{"cp-1"}, Reason: "the witnesses contradict each other"}},
+		Judged{VIP: other, Claims: claims[:1], Findings: findings[1:], Verdict: vip.Verdict{
+			Ownership: vip.Owned, Owners: []string{"cp-1"}, Reason: "cp-1 holds the address"}})
 }
 
 func someDoctor() *DoctorReport {

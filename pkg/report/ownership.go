@@ -1,10 +1,7 @@
 package report
 
 import (
-	"fmt"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -33,25 +30,58 @@ type VIPOwnership struct {
 	Link      string         `json:"link,omitempty"`
 	Reason    string         `json:"reason"`
 	Witnesses []WitnessClaim `json:"witnesses"`
+	// Findings are what the cluster shows to be wrong, the gravest first. What
+	// could not be asked is none: those are the witnesses with an error.
+	Findings []OwnershipFinding `json:"findings"`
+	// Sightings are there where one look was not enough: both, in their order.
+	// The verdict above weighs them.
+	Sightings []Sighting `json:"sightings,omitempty"`
+}
+
+// OwnershipFinding is something wrong with a VIP, and what to do about it.
+type OwnershipFinding struct {
+	Trouble string `json:"trouble" jsonschema:"enum=twoOwners,enum=noOwner,enum=foreignHost,enum=leftoverAddress,enum=staticAddress,enum=staleARP,enum=proxyARP,enum=answeredElsewhere,enum=ownerWithoutKey,enum=keyWithoutOwner,enum=duplicateAddress,enum=ownerNotServing,enum=ghost"`
+	// Node is the node to look at, "" where it is no single one.
+	Node    string `json:"node"`
+	Message string `json:"message"`
+	// Hint names the command or setting to try.
+	Hint string `json:"hint"`
+}
+
+// Sighting is what one look alone amounts to.
+type Sighting struct {
+	TakenAt time.Time `json:"takenAt"`
+	Verdict string    `json:"verdict" jsonschema:"enum=owned,enum=unowned,enum=disputed,enum=splitBrain,enum=unknown"`
+	Owners  []string  `json:"owners"`
+	Reason  string    `json:"reason"`
 }
 
 // WitnessClaim is what one witness said. With an error it said nothing.
 type WitnessClaim struct {
-	Witness string `json:"witness" jsonschema:"enum=address,enum=certificate,enum=arp,enum=election"`
+	Witness string `json:"witness" jsonschema:"enum=address,enum=certificate,enum=arp,enum=neighbour,enum=election"`
 	From    string `json:"from"`
 	Owner   string `json:"owner"`
-	Error   string `json:"error,omitempty"`
+	// Stranger is a hardware address, the fingerprint of a certificate, or a host
+	// name, that no node of the cluster has.
+	Stranger string `json:"stranger,omitempty"`
+	// By is how the address came onto its node, for the witness address, where
+	// that is known.
+	By    string `json:"by,omitempty" jsonschema:"enum=election,enum=configuration,enum=nobody"`
+	Error string `json:"error,omitempty"`
 }
 
 // NodeOwnership is one control-plane node. One that did not answer has an
 // error.
 type NodeOwnership struct {
-	Node     string `json:"node"`
-	Address  string `json:"address"`
-	Via      string `json:"via,omitempty"`
-	Hostname string `json:"hostname"`
-	Version  string `json:"version,omitempty"`
-	Stage    string `json:"stage,omitempty"`
+	Node    string `json:"node"`
+	Address string `json:"address"`
+	// Via is the endpoint through which it was read, and ViaReason why it was
+	// not read directly.
+	Via       string `json:"via,omitempty"`
+	ViaReason string `json:"viaReason,omitempty"`
+	Hostname  string `json:"hostname"`
+	Version   string `json:"version,omitempty"`
+	Stage     string `json:"stage,omitempty"`
 	// Holds are the VIPs that it carries, Configured those it campaigns for.
 	Holds      []string `json:"holds"`
 	Configured []string `json:"configured"`
@@ -63,6 +93,11 @@ type Judged struct {
 	VIP     netip.Addr
 	Claims  []vip.Claim
 	Verdict vip.Verdict
+	// Findings are all there are, those of the verdict included.
+	Findings []vip.Finding
+	// First is the verdict of the snapshot's Earlier alone, and Second that of
+	// the snapshot; nil where one look was enough.
+	First, Second *vip.Verdict
 }
 
 // NewOwnership returns the document on the VIPs that were judged, and on every
@@ -85,7 +120,7 @@ func newVIPOwnership(s *cluster.Snapshot, j Judged) VIPOwnership {
 	v := VIPOwnership{
 		VIP: j.VIP.String(), Verdict: j.Verdict.Ownership.String(),
 		Owners: append([]string{}, j.Verdict.Owners...), Reason: j.Verdict.Reason,
-		Witnesses: []WitnessClaim{},
+		Witnesses: []WitnessClaim{}, Findings: []OwnershipFinding{},
 	}
 	if j.Verdict.Ownership == vip.Owned && len(v.Owners) == 1 {
 		v.Owner = v.Owners[0]
@@ -94,14 +129,31 @@ func newVIPOwnership(s *cluster.Snapshot, j Judged) VIPOwnership {
 		}
 	}
 	for _, c := range j.Claims {
-		v.Witnesses = append(v.Witnesses, WitnessClaim{c.Witness.String(), c.From, c.Owner, c.Err})
+		v.Witnesses = append(v.Witnesses, WitnessClaim{c.Witness.String(), c.From, c.Owner, c.Stranger, origins[c.By], c.Err})
+	}
+	for _, f := range j.Findings {
+		node := ""
+		if n := s.Node(f.Node); n != nil && n.Addr.IsValid() {
+			node = n.Addr.String()
+		}
+		v.Findings = append(v.Findings, OwnershipFinding{f.Trouble.String(), f.Node, f.Text, hint(f, node, v.VIP)})
+	}
+	if j.First != nil && j.Second != nil && s.Earlier != nil {
+		v.Sightings = []Sighting{newSighting(s.Earlier.TakenAt, j.First), newSighting(s.TakenAt, j.Second)}
 	}
 	return v
 }
 
+// origins are how an address came onto its node, by the words of the documents.
+var origins = map[vip.Origin]string{vip.ByElection: "election", vip.ByConfig: "configuration", vip.ByNobody: "nobody"}
+
+func newSighting(at time.Time, v *vip.Verdict) Sighting {
+	return Sighting{TakenAt: at, Verdict: v.Ownership.String(), Owners: append([]string{}, v.Owners...), Reason: v.Reason}
+}
+
 func newNodeOwnership(s *cluster.Snapshot, n *cluster.Node) NodeOwnership {
 	row := NodeOwnership{
-		Node: n.Name, Address: n.Addr.String(), Via: n.Via, Hostname: n.Hostname.Value(),
+		Node: n.Name, Address: n.Addr.String(), Via: n.Via, ViaReason: n.ViaReason, Hostname: n.Hostname.Value(),
 		Version: n.Version.Value().Tag, Stage: n.Stage.Value().Stage,
 		Holds: []string{}, Configured: []string{},
 	}
@@ -120,55 +172,4 @@ func newNodeOwnership(s *cluster.Snapshot, n *cluster.Node) NodeOwnership {
 		row.Error = "addresses: " + n.Addresses.Err()
 	}
 	return row
-}
-
-// Grids shows a row a VIP, with the reason unless all is well; below it every
-// node when wide, else the nodes that could not be asked.
-func (o *Ownership) Grids(wide bool) []Grid {
-	vips := Grid{Header: []string{"VIP", "VERDICT", "OWNER", "LINK", "WITNESSES"}}
-	for _, v := range o.VIPs {
-		vips.Rows = append(vips.Rows, []string{v.VIP, v.Verdict, strings.Join(v.Owners, ","), v.Link, v.tally()})
-		if v.Verdict != vip.Owned.String() || wide || v.someSilent() {
-			vips.Footer = append(vips.Footer, v.VIP+": "+v.Reason)
-		}
-	}
-	nodes := Grid{Header: []string{"NODE", "ADDRESS", "HOLDS", "CONFIGURED", "VERSION", "STAGE", "ERROR"}}
-	for _, n := range o.Nodes {
-		if wide || n.Error != "" {
-			nodes.Rows = append(nodes.Rows, []string{n.Node, n.Address, strings.Join(n.Holds, ","),
-				strings.Join(n.Configured, ","), n.Version, n.Stage, n.Error})
-		}
-	}
-	if len(o.VIPs) == 0 {
-		vips = Grid{Title: "no VIP"}
-	}
-	if len(nodes.Rows) == 0 {
-		return []Grid{vips}
-	}
-	return []Grid{vips, nodes}
-}
-
-func (v VIPOwnership) someSilent() bool {
-	return slices.ContainsFunc(v.Witnesses, func(w WitnessClaim) bool { return w.Error != "" })
-}
-
-// tally counts the witnesses that spoke, kind by kind: "address 3/3".
-func (v VIPOwnership) tally() string {
-	var words []string
-	for _, kind := range []vip.Witness{vip.Address, vip.Certificate, vip.ARP, vip.Election} {
-		asked, spoke := 0, 0
-		for _, w := range v.Witnesses {
-			if w.Witness != kind.String() {
-				continue
-			}
-			asked++
-			if w.Error == "" {
-				spoke++
-			}
-		}
-		if asked > 0 {
-			words = append(words, fmt.Sprintf("%s %d/%d", kind, spoke, asked))
-		}
-	}
-	return strings.Join(words, ", ")
 }

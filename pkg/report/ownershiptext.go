@@ -1,0 +1,119 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+// Grids shows a row a VIP, and below it what is wrong and what to do, unless
+// all is well; then every witness and every node when wide, else the nodes that
+// could not be asked, or not directly.
+func (o *Ownership) Grids(wide bool) []Grid {
+	if len(o.VIPs) == 0 {
+		return slices.Concat([]Grid{{Title: "no VIP"}}, o.nodeGrids(wide))
+	}
+	vips := Grid{Header: []string{"VIP", "VERDICT", "OWNER", "LINK", "WITNESSES"}}
+	for _, v := range o.VIPs {
+		vips.Rows = append(vips.Rows, []string{v.VIP, v.Verdict, strings.Join(v.Owners, ","), v.Link, v.tally()})
+		vips.Footer = append(vips.Footer, v.lines(wide)...)
+	}
+	grids := []Grid{vips}
+	if wide {
+		grids = append(grids, o.witnessGrid())
+	}
+	return slices.Concat(grids, o.nodeGrids(wide))
+}
+
+// lines are what there is to say of a VIP: the reason, what the cluster shows,
+// and apart from that what could not be asked. That a machine off the segment
+// cannot hear it is no news where all is well otherwise.
+func (v VIPOwnership) lines(wide bool) []string {
+	var trouble, unasked []string
+	for _, s := range v.Sightings {
+		trouble = append(trouble, fmt.Sprintf("  seen at %s: %s, %s", s.TakenAt.Format(time.StampMilli), s.Verdict, s.Reason))
+	}
+	for _, f := range v.Findings {
+		trouble = append(trouble, "  finding: "+f.Message)
+		if f.Hint != "" {
+			trouble = append(trouble, "  hint: "+f.Hint)
+		}
+	}
+	calm := v.Verdict == vip.Owned.String() && len(trouble) == 0
+	for _, w := range v.Witnesses {
+		if w.Error != "" && (wide || !calm || w.Witness == vip.Address.String()) {
+			unasked = append(unasked, fmt.Sprintf("  not asked: %s from %s: %s", w.Witness, w.From, w.Error))
+		}
+	}
+	if calm && len(unasked) == 0 && !wide {
+		return nil
+	}
+	return slices.Concat([]string{v.VIP + ": " + v.Reason}, trouble, unasked)
+}
+
+// tally counts the witnesses that spoke, kind by kind: "address 3/3".
+func (v VIPOwnership) tally() string {
+	var words []string
+	for _, kind := range []vip.Witness{vip.Address, vip.Certificate, vip.ARP, vip.Neighbour, vip.Election} {
+		asked, spoke := 0, 0
+		for _, w := range v.Witnesses {
+			if w.Witness != kind.String() {
+				continue
+			}
+			asked++
+			if w.Error == "" {
+				spoke++
+			}
+		}
+		if asked > 0 {
+			words = append(words, fmt.Sprintf("%s %d/%d", kind, spoke, asked))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// witnessGrid is a row for each thing that a witness said.
+func (o *Ownership) witnessGrid() Grid {
+	g := Grid{Header: []string{"VIP", "WITNESS", "FROM", "OWNER", "BY", "ERROR"}}
+	for _, v := range o.VIPs {
+		for _, w := range v.Witnesses {
+			owner := w.Owner
+			if w.Stranger != "" {
+				owner = "stranger " + w.Stranger
+			}
+			g.Rows = append(g.Rows, []string{v.VIP, w.Witness, w.From, owner, w.By, w.Error})
+		}
+	}
+	return g
+}
+
+// nodeGrids are the nodes: all when wide, else those with an error, and those
+// that were read through another. None where there is no such node.
+func (o *Ownership) nodeGrids(wide bool) []Grid {
+	g := Grid{Header: []string{"NODE", "ADDRESS", "HOLDS", "CONFIGURED", "VERSION", "STAGE", "ERROR"}}
+	forwarded := slices.ContainsFunc(o.Nodes, func(n NodeOwnership) bool { return n.Via != "" })
+	if forwarded {
+		g.Header = append(g.Header, "READ VIA")
+	}
+	for _, n := range o.Nodes {
+		if !wide && n.Error == "" && n.Via == "" {
+			continue
+		}
+		row := []string{n.Node, n.Address, strings.Join(n.Holds, ","), strings.Join(n.Configured, ","), n.Version, n.Stage, n.Error}
+		if forwarded {
+			via := n.Via
+			if n.ViaReason != "" {
+				via += " (" + n.ViaReason + ")"
+			}
+			row = append(row, via)
+		}
+		g.Rows = append(g.Rows, row)
+	}
+	if len(g.Rows) == 0 {
+		return nil
+	}
+	return []Grid{g}
+}
