@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/vipctl/vipctl/pkg/vip"
 )
@@ -28,50 +31,70 @@ func (s *Snapshot) Queue(addr netip.Addr) []Queued {
 	if !ok {
 		return nil
 	}
-	queue := make([]Queued, 0, len(election.Candidates))
-	keys := map[string]int{} // of each node
-	for _, c := range election.Candidates {
-		q := Queued{Candidate: c}
+	queue := make([]Queued, len(election.Candidates))
+	keys := map[string][]int{} // where in the queue each node's keys are
+	for i, c := range election.Candidates {
 		claim := s.host(vip.Claim{}, c.Hostname)
-		q.Node = claim.Owner
-		if claim.Stranger != "" {
-			q.Ghost = claim.Stranger + " is no node of the cluster"
+		queue[i] = Queued{Candidate: c, Node: claim.Owner}
+		switch {
+		case c.Lease == "0":
+			queue[i].Ghost = "it has no lease, so nobody keeps it"
+		case claim.Stranger != "":
+			queue[i].Ghost = claim.Stranger + " is no node of the cluster"
 		}
-		keys[q.Node]++
-		queue = append(queue, q)
+		keys[claim.Owner] = append(keys[claim.Owner], i)
 	}
-	nth := map[string]int{}
-	for i := range queue {
-		q := &queue[i]
-		if n := s.Node(q.Node); n != nil {
-			nth[q.Node]++
-			q.Ghost = n.ghost(addr, nth[q.Node], keys[q.Node])
+	for name, places := range keys {
+		if n := s.Node(name); n != nil {
+			s.markGhosts(queue, n, addr, places)
 		}
 	}
 	return queue
 }
 
-// ghost says why the node's nth key of so many is a ghost. The node campaigns
-// with the newest, unless it has the address: then it was elected with the
-// oldest.
-//
-// A candidate has a finalizer on its KubeletLifecycle from before it writes its
-// key until after that is deleted (Talos v1.13.9
+// markGhosts finds the ghosts among the keys of one node. A candidate has a
+// finalizer on its KubeletLifecycle from before it writes its key until after
+// that is deleted (Talos v1.13.9
 // internal/app/machined/pkg/controllers/network/operator/vip.go).
-func (n *Node) ghost(addr netip.Addr, nth, keys int) string {
-	own := keys
-	if n.Holds(addr).Value() != "" {
-		own = 1
-	}
-	links, ok := n.Campaigns.Get()
-	switch {
+func (s *Snapshot) markGhosts(queue []Queued, n *Node, addr netip.Addr, places []int) {
+	why := ""
+	switch links, ok := n.Campaigns.Get(); {
 	case ok && len(links) == 0:
-		return n.Name + " does not campaign"
-	case nth != own:
-		return fmt.Sprintf("%s has %d keys, and campaigns with another one", n.Name, keys)
-	default:
-		return ""
+		why = n.Name + " does not campaign"
+	case s.noMember(n):
+		why = n.Name + " is no member of etcd"
 	}
+	own := ownKey(n, addr, places)
+	for _, i := range places {
+		other := ""
+		if i != own {
+			other = fmt.Sprintf("%s has %d keys, and campaigns with another one", n.Name, len(places))
+		}
+		queue[i].Ghost = cmp.Or(queue[i].Ghost, why, other)
+	}
+}
+
+// ownKey is the place of the key that the node campaigns with: it queues up at
+// the end, so the last; but the first of the queue, where it has the address,
+// for by that it was elected.
+func ownKey(n *Node, addr netip.Addr, places []int) int {
+	if places[0] == 0 && n.Holds(addr).Value() != "" {
+		return 0
+	}
+	return places[len(places)-1]
+}
+
+// noMember says that a list of etcd's members is known and the node is not in
+// it.
+func (s *Snapshot) noMember(n *Node) bool {
+	is := func(m Member) bool {
+		return m.ID == n.Etcd.Value().MemberID || m.Hostname == n.Name || m.Hostname == n.Hostname.Value() ||
+			slices.ContainsFunc(slices.Concat(m.PeerURLs, m.ClientURLs), func(u string) bool { return strings.Contains(u, n.Addr.String()) })
+	}
+	return slices.ContainsFunc(s.Nodes, func(other Node) bool {
+		members, ok := other.Members.Get()
+		return ok && len(members) > 0 && !slices.ContainsFunc(members, is)
+	})
 }
 
 func (s *Snapshot) latestElection(addr netip.Addr) (Election, bool) {

@@ -1,0 +1,237 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+var (
+	theVIP  = netip.MustParseAddr("10.5.0.50")
+	errDown = errors.New("no answer")
+)
+
+// change is one thing that differs from a healthy cluster.
+type change func(*Snapshot)
+
+// three is a cluster of cp-1, cp-2 and cp-3, with the VIP on cp-1 by election,
+// whose witnesses nobody asked but the nodes.
+func three(changes ...change) *Snapshot {
+	s := &Snapshot{VIPs: []VIP{{Addr: netip.MustParseAddr("10.5.0.49")}, {Addr: theVIP}}}
+	for i := 1; i <= 3; i++ {
+		own := netip.AddrFrom4([4]byte{10, 5, 0, byte(i + 1)})
+		s.Nodes = append(s.Nodes, Node{
+			Name: fmt.Sprintf("cp-%d", i), Addr: own, Hostname: Got(fmt.Sprintf("cp-%d", i)),
+			Addresses: Got([]Address{{Prefix: netip.PrefixFrom(own, 24), Link: "eth0"}}),
+			Links:     Got([]Link{{Name: "lo"}, {Name: "eth0", HardwareAddr: fmt.Sprintf("02:00:00:00:00:%02x", i)}}),
+			Layers:    Got([]Layered{{Prefix: netip.PrefixFrom(own, 24), Link: "eth0", Layer: "configuration"}}),
+			Campaigns: Got([]string{"eth0"}),
+			APIServer: Got(APIServer{Answered: true, Status: 401, Certificate: Certificate{Fingerprint: fmt.Sprintf("f%d", i)}}),
+			Apid:      Got(Certificate{Fingerprint: fmt.Sprintf("a%d", i)}),
+		})
+	}
+	on(1, carries("10.5.0.50/32", "eth0"), wants("10.5.0.50/32", "eth0", "operator"))(s)
+	for _, c := range changes {
+		c(s)
+	}
+	return s
+}
+
+func on(i int, changes ...func(*Node)) change {
+	return func(s *Snapshot) {
+		for _, c := range changes {
+			c(&s.Nodes[i-1])
+		}
+	}
+}
+
+func carries(prefix, link string) func(*Node) {
+	return func(n *Node) { n.Addresses = Got(append(n.Addresses.Value(), address(prefix, link))) }
+}
+
+func wants(prefix, link, layer string) func(*Node) {
+	return func(n *Node) {
+		n.Layers = Got(append(n.Layers.Value(), Layered{Prefix: netip.MustParsePrefix(prefix), Link: link, Layer: layer}))
+	}
+}
+
+// theAddress changes what is known of the VIP.
+func theAddress(c func(*VIP)) change { return func(s *Snapshot) { c(&s.VIPs[1]) } }
+
+func shows(fingerprint string) change {
+	return theAddress(func(v *VIP) {
+		v.APIServer = Got(APIServer{Answered: true, Certificate: Certificate{Fingerprint: fingerprint}})
+	})
+}
+
+func deaf(text string) change {
+	return theAddress(func(v *VIP) { v.APIServer = Got(APIServer{Error: text}) })
+}
+
+func answeredBy(macs ...string) change {
+	return theAddress(func(v *VIP) {
+		replies := []ARPReply{}
+		for _, m := range macs {
+			replies = append(replies, ARPReply{HardwareAddr: m})
+		}
+		v.ARP = Got(replies)
+	})
+}
+
+func neighbour(mac, state string) change {
+	return theAddress(func(v *VIP) { v.Neighbour = Got(Neighbour{HardwareAddr: mac, State: state, Link: "eth1"}) })
+}
+
+func elected(hosts ...string) change {
+	return theAddress(func(v *VIP) {
+		e := Election{Revision: int64(100 + len(v.Elections)), Candidates: []Candidate{}}
+		for i, host := range hosts {
+			e.Candidates = append(e.Candidates, Candidate{Key: fmt.Sprintf("key-%d", i+1), Hostname: host, Lease: fmt.Sprintf("6400%d", i)})
+		}
+		v.Elections = append(v.Elections, ElectionView{Node: "cp-2", Election: Got(e)})
+	})
+}
+
+// told writes claims down, without those of the nodes.
+func told(claims []vip.Claim) string {
+	var words []string
+	for _, c := range claims {
+		switch {
+		case c.Witness == vip.Address:
+		case c.Err != "":
+			words = append(words, fmt.Sprintf("%s? %s", c.Witness, c.Err))
+		case c.Stranger != "":
+			words = append(words, fmt.Sprintf("%s !%s", c.Witness, c.Stranger))
+		case c.Owner == "":
+			words = append(words, c.Witness.String()+" nobody")
+		default:
+			words = append(words, c.Witness.String()+" "+c.Owner)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func TestWhomEachWitnessNames(t *testing.T) {
+	blind := on(3, func(n *Node) {
+		n.APIServer, n.Apid = Got(APIServer{Error: "refused"}), Missed[Certificate](errDown)
+		n.Links, n.Hostname = Missed[[]Link](errDown), Missed[string](errDown)
+	})
+	for _, tt := range []struct {
+		name string
+		s    *Snapshot
+		want string
+	}{
+		{"nobody was asked", three(), ""},
+
+		{"the certificate is a node's", three(shows("f1")), "certificate cp-1"},
+		{"and that of another is not known", three(shows("f1"), blind), "certificate cp-1"},
+		{"the certificate is nobody's", three(shows("f9")), "certificate !f9"},
+		{"the certificate is nobody's who answered", three(shows("f9"), blind), "certificate? the certificate fits no node that answered, and may be that of cp-3"},
+		{"two nodes show one certificate", three(shows("f1"), on(2, func(n *Node) { n.APIServer = three().Nodes[0].APIServer })), "certificate? the certificate is that of cp-1 and cp-2"},
+		{"no node to compare with", &Snapshot{VIPs: three(shows("f1")).VIPs}, "certificate? there is no node to compare the certificate with"},
+		{"nobody listens on the VIP", three(deaf("connection refused")), "certificate? connection refused"},
+		{"the VIP could not be asked", three(theAddress(func(v *VIP) { v.APIServer = Missed[APIServer](errDown) })), "certificate? no answer"},
+		{"it answered without a certificate", three(theAddress(func(v *VIP) { v.APIServer = Got(APIServer{}) })), "certificate? no certificate was shown"},
+
+		{"apid shows whose it is where no apiserver does", three(deaf("refused"), theAddress(func(v *VIP) { v.Apid = Got(Certificate{Fingerprint: "a2"}) })), "certificate cp-2"},
+		{"apid's is nobody's", three(deaf("refused"), theAddress(func(v *VIP) { v.Apid = Got(Certificate{Fingerprint: "f1"}) })), "certificate !f1"},
+		{"apid is deaf, too", three(deaf("refused"), theAddress(func(v *VIP) { v.Apid = Missed[Certificate](errDown) })), "certificate? refused"},
+		{"apid alone was asked, and is deaf", three(theAddress(func(v *VIP) { v.Apid = Missed[Certificate](errDown) })), "certificate? no answer"},
+
+		{"the wire answers with a node's hardware address", three(answeredBy("02:00:00:00:00:02")), "arp cp-2"},
+		{"written large", three(answeredBy("02:00:00:00:0a:02"), on(2, func(n *Node) { n.Links = Got([]Link{{Name: "eth0", HardwareAddr: "02:00:00:00:0A:02"}}) })), "arp cp-2"},
+		{"the wire answers with two", three(answeredBy("02:00:00:00:00:02", "02:00:00:00:00:99")), "arp cp-2, arp !02:00:00:00:00:99"},
+		{"it may be that of a node whose links are not known", three(answeredBy("02:00:00:00:00:99"), blind), "arp? hardware address 02:00:00:00:00:99 fits no node that answered, and may be that of cp-3"},
+		{"nobody answers on the wire, which proves nothing", three(answeredBy()), "arp? nobody answered on the wire"},
+		{"the wire could not be asked", three(theAddress(func(v *VIP) { v.ARP = Missed[[]ARPReply](errDown) })), "arp? no answer"},
+
+		{"an entry in use names a node", three(neighbour("02:00:00:00:00:03", "reachable")), "neighbour cp-3"},
+		{"one in use names nobody's", three(neighbour("02:00:00:00:00:99", "permanent")), "neighbour !02:00:00:00:00:99"},
+		{"a stale one says nothing", three(neighbour("02:00:00:00:00:03", "stale")), ""},
+		{"a failed one says nothing", three(neighbour("", "failed")), ""},
+		{"no entry says nothing", three(neighbour("", "")), ""},
+		{"the table could not be read", three(theAddress(func(v *VIP) { v.Neighbour = Missed[Neighbour](errDown) })), "neighbour? no answer"},
+
+		{"the first in the queue was elected", three(elected("cp-2", "cp-1")), "election cp-2"},
+		{"nobody queues", three(elected()), "election nobody"},
+		{"each member tells", three(elected("cp-1"), elected("cp-1")), "election cp-1, election cp-1"},
+		{"a host that is no node", three(elected("old-cp")), "election !host old-cp"},
+		{"a host that may be a node", three(elected("old-cp"), blind), "election? host old-cp fits no node that answered, and may be that of cp-3"},
+		{"a silent node, by what others call it", three(elected("cp-3"), blind), "election cp-3"},
+		{"two nodes of one name", three(elected("cp-1"), on(2, func(n *Node) { n.Hostname = Got("cp-1") })), "election? host cp-1 is that of cp-1 and cp-2"},
+		{"etcd could not be asked", three(theAddress(func(v *VIP) { v.Elections = []ElectionView{{Node: "cp-1", Election: Missed[Election](errDown)}} })), "election? no answer"},
+
+		{"all of them", three(shows("f1"), answeredBy("02:00:00:00:00:01"), neighbour("02:00:00:00:00:01", "delay"), elected("cp-1")),
+			"certificate cp-1, arp cp-1, neighbour cp-1, election cp-1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			claims := tt.s.Claims(theVIP)
+			if got := told(claims); got != tt.want {
+				t.Errorf("Claims(%s) tell %q; want %q", theVIP, got, tt.want)
+			}
+			for _, c := range claims {
+				if c.From == "" || c.Err != "" && (c.Owner != "" || c.Stranger != "") {
+					t.Errorf("the claim %+v comes from nowhere, or names somebody and is silent", c)
+				}
+			}
+		})
+	}
+}
+
+func TestHowAnAddressCame(t *testing.T) {
+	second := func(changes ...func(*Node)) *Snapshot { return three(on(2, changes...)) }
+	for _, tt := range []struct {
+		name string
+		s    *Snapshot
+		want vip.Origin // of cp-2's
+	}{
+		{"by election", second(carries("10.5.0.50/32", "eth0"), wants("10.5.0.50/32", "eth0", "operator")), vip.ByElection},
+		{"by election, on a VLAN", second(carries("10.5.0.50/32", "eth0.100"), wants("10.5.0.50/32", "eth0.100", "operator")), vip.ByElection},
+		{"by the configuration", second(carries("10.5.0.50/24", "eth0"), wants("10.5.0.50/24", "eth0", "configuration")), vip.ByConfig},
+		{"by the configuration, which won over the operator", second(carries("10.5.0.50/32", "eth0"), wants("10.5.0.50/32", "eth0", "configuration")), vip.ByConfig},
+		{"by the platform", second(carries("10.5.0.50/32", "eth0"), wants("10.5.0.50/32", "eth0", "platform")), vip.ByConfig},
+		{"by DHCP, which gives a network", second(carries("10.5.0.50/24", "eth0"), wants("10.5.0.50/24", "eth0", "operator")), vip.ByConfig},
+		{"by election, and by the configuration as well", second(carries("10.5.0.50/32", "eth0"), wants("10.5.0.50/32", "eth0", "operator"),
+			carries("10.5.0.50/24", "eth0"), wants("10.5.0.50/24", "eth0", "configuration")), vip.ByConfig},
+		{"left over", second(carries("10.5.0.50/32", "eth0")), vip.ByNobody},
+		{"left over on one link, and elected on another", second(carries("10.5.0.50/32", "lo"), wants("10.5.0.50/32", "eth0", "operator")), vip.ByNobody},
+		{"left over with another length than is wanted", second(carries("10.5.0.50/24", "eth0"), wants("10.5.0.50/32", "eth0", "operator")), vip.ByNobody},
+		{"wanted on the link by its other name", second(carries("10.5.0.50/32", "eth0"), wants("10.5.0.50/32", "enx020000000002", "operator")), vip.ByElection},
+		{"who wants it is not known", second(carries("10.5.0.50/32", "eth0"), func(n *Node) { n.Layers = Missed[[]Layered](errDown) }), vip.OriginUnknown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := vip.Claim{Witness: vip.Address, From: "cp-2", Owner: "cp-2", By: tt.want}
+			if got := tt.s.Claims(theVIP)[1]; !reflect.DeepEqual(got, want) {
+				t.Errorf("Claims(%s)[1] = %+v; want %+v", theVIP, got, want)
+			}
+		})
+	}
+}
+
+// What the whole leads to, where a lost frame or an old entry must not.
+func TestClaimsLeadToAVerdict(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		s    *Snapshot
+		want vip.Ownership
+	}{
+		{"all well", three(shows("f1"), answeredBy("02:00:00:00:00:01"), elected("cp-1")), vip.Owned},
+		{"frames were lost", three(deaf("no answer"), answeredBy(), neighbour("", "failed")), vip.Owned},
+		{"an old entry", three(neighbour("02:00:00:00:00:02", "stale")), vip.Owned},
+		{"a strange certificate that a silent node may have", three(shows("f9"), on(3, func(n *Node) { n.APIServer = Seen[APIServer]{} })), vip.Owned},
+		{"a foreign host", three(answeredBy("02:00:00:00:00:01", "02:00:00:00:00:99")), vip.Disputed},
+		{"a silent node answers as well", three(answeredBy("02:00:00:00:00:02"), on(2, func(n *Node) { n.Addresses = Missed[[]Address](errDown) })), vip.SplitBrain},
+		{"a VIP of which nothing is known", &Snapshot{Nodes: three().Nodes}, vip.Owned},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := vip.Judge(tt.s.Claims(theVIP)); got.Ownership != tt.want {
+				t.Errorf("Judge(Claims(%s)) = %+v; want %v", theVIP, got, tt.want)
+			}
+		})
+	}
+}

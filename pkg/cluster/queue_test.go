@@ -1,0 +1,114 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+func TestQueueShowsItsGhosts(t *testing.T) {
+	idle := func(i int) change { return on(i, func(n *Node) { n.Campaigns = Got([]string{}) }) }
+	unknown := func(i int) change { return on(i, func(n *Node) { n.Campaigns = Missed[[]string](errDown) }) }
+	members := func(hosts ...string) change {
+		return on(1, func(n *Node) {
+			var list []Member
+			for _, host := range hosts {
+				list = append(list, Member{ID: "id-" + host, Hostname: host})
+			}
+			n.Members = Got(list)
+		})
+	}
+	for _, tt := range []struct {
+		name  string
+		s     *Snapshot
+		queue string // a ghost is in brackets
+		why   string // a part of the first ghost's reason
+		heir  string
+	}{
+		{"nobody asked", three(), "", "", ""},
+		{"all campaign", three(elected("cp-1", "cp-3", "cp-2")), "cp-1 cp-3 cp-2", "", "cp-3"},
+		{"one does not campaign", three(elected("cp-1", "cp-3", "cp-2"), idle(3)), "cp-1 [cp-3] cp-2", "cp-3 does not campaign", "cp-2"},
+		{"it is not known whether it campaigns", three(elected("cp-1", "cp-3", "cp-2"), unknown(3)), "cp-1 cp-3 cp-2", "", "cp-3"},
+		{"a host that is no node", three(elected("cp-1", "old-cp", "cp-2")), "cp-1 [old-cp] cp-2", "host old-cp is no node", "cp-2"},
+		{"a host that may be a silent node", three(elected("cp-1", "new-cp", "cp-2"), on(3, func(n *Node) { n.Hostname = Missed[string](errDown) })), "cp-1 new-cp cp-2", "", "new-cp"},
+		{"a node that queued up anew", three(elected("cp-1", "cp-2", "cp-3", "cp-2")), "cp-1 [cp-2] cp-3 cp-2", "cp-2 has 2 keys", "cp-3"},
+		{"the owner queued up anew", three(elected("cp-1", "cp-2", "cp-1")), "cp-1 cp-2 [cp-1]", "cp-1 has 2 keys", "cp-2"},
+		{"the first is a ghost of one that has not the address", three(elected("cp-2", "cp-3", "cp-2")), "[cp-2] cp-3 cp-2", "cp-2 has 2 keys", "cp-3"},
+		{"a key without a lease", three(elected("cp-1", "cp-2"), theAddress(func(v *VIP) { v.Elections[0].Election.value.Candidates[1].Lease = "0" })), "cp-1 [cp-2]", "no lease", ""},
+		{"no member of etcd", three(elected("cp-1", "cp-2"), members("cp-1", "cp-3")), "cp-1 [cp-2]", "no member of etcd", ""},
+		{"a member of etcd", three(elected("cp-1", "cp-2"), members("cp-1", "cp-2")), "cp-1 cp-2", "", "cp-2"},
+		{"two nodes of one name may each have a key", three(elected("cp-1", "cp-1"), on(2, func(n *Node) { n.Hostname = Got("cp-1") })), "cp-1 cp-1", "", "cp-1"},
+		{"ghosts only behind the owner", three(elected("cp-1", "cp-3"), idle(3)), "cp-1 [cp-3]", "cp-3 does not campaign", ""},
+		{"the newest view counts", three(elected("cp-1", "cp-2"), elected("cp-2", "cp-1")), "cp-2 cp-1", "", "cp-1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			queue := tt.s.Queue(theVIP)
+			var words []string
+			why := ""
+			for _, q := range queue {
+				if word := q.Hostname; q.Ghost == "" {
+					words = append(words, word)
+				} else {
+					words = append(words, "["+word+"]")
+					why += q.Ghost + "; "
+				}
+			}
+			if got := strings.Join(words, " "); got != tt.queue || !strings.Contains(why, tt.why) {
+				t.Errorf("Queue(%s) = %s (%s); want %s (%s)", theVIP, got, why, tt.queue, tt.why)
+			}
+			heir, ghosts := Heir(queue)
+			if name := hostOf(heir); name != tt.heir {
+				t.Errorf("Heir(%s) = %q; want %q", tt.queue, name, tt.heir)
+			}
+			for _, g := range ghosts {
+				if g.Ghost == "" {
+					t.Errorf("Heir(%s): %s is no ghost", tt.queue, g.Hostname)
+				}
+			}
+		})
+	}
+}
+
+func hostOf(q *Queued) string {
+	if q == nil {
+		return ""
+	}
+	return q.Hostname
+}
+
+func TestFindingsBesideTheVerdict(t *testing.T) {
+	server := func(i int, said Seen[APIServer]) change { return on(i, func(n *Node) { n.APIServer = said }) }
+	for _, tt := range []struct {
+		name string
+		s    *Snapshot
+		want string // the troubles, or a part of the only text
+	}{
+		{"all well", three(elected("cp-1", "cp-2")), ""},
+		{"the owner's apiserver is gone", three(server(1, Got(APIServer{Error: "connection refused"}))), "owner not serving: cp-1 has the address, and its kube-apiserver does not answer: connection refused"},
+		{"the owner's apiserver is not ready", three(server(1, Got(APIServer{Answered: true, Status: 500}))), "is not ready: HTTP 500"},
+		{"the owner's apiserver was not asked", three(server(1, Seen[APIServer]{})), ""},
+		{"another's apiserver is gone", three(server(2, Got(APIServer{Error: "refused"}))), ""},
+		{"a ghost", three(elected("cp-1", "old-cp")), "ghost in the queue: host old-cp is no node of the cluster, and the key key-2 is there"},
+		{"another machine has the IPv6 address", three(on(1, func(n *Node) { n.Addresses.value[1].Flags = "dadfailed,permanent" })), "duplicate address: cp-1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			verdict := vip.Judge(tt.s.Claims(theVIP))
+			got := tt.s.Findings(theVIP, verdict)
+			if (len(got) > 0) != (tt.want != "") || len(got) > 1 || len(got) == 1 && !strings.Contains(got[0].Text, tt.want) {
+				t.Errorf("Findings(%s) = %v; want %q", theVIP, got, tt.want)
+			}
+			if verdict.Ownership != vip.Owned {
+				t.Errorf("Judge = %+v; want owned", verdict)
+			}
+		})
+	}
+	all := three(elected("cp-1", "old-cp"), server(1, Got(APIServer{Error: "refused"})), on(1, func(n *Node) { n.Addresses.value[1].Flags = "dadfailed" }))
+	var order []string
+	for _, f := range all.Findings(theVIP, vip.Judge(all.Claims(theVIP))) {
+		order = append(order, f.Trouble.String())
+	}
+	if got := strings.Join(order, " "); got != "duplicateAddress ownerNotServing ghost" {
+		t.Errorf("Findings in the order %s; want the gravest first", got)
+	}
+}

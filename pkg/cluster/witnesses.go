@@ -1,0 +1,150 @@
+package cluster
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+// here is where the questions were asked from that were not put to a node.
+const here = "here"
+
+// asked says whether anybody tried to learn the fact.
+func asked[T any](fact Seen[T]) bool { return fact.known || fact.err != "" }
+
+// certificateClaims compares the certificate that the VIP shows with each
+// node's own; where nobody speaks TLS on its port 6443, those of apid.
+func (s *Snapshot) certificateClaims(v *VIP) []vip.Claim {
+	if !asked(v.APIServer) && !asked(v.Apid) {
+		return nil
+	}
+	claim := vip.Claim{Witness: vip.Certificate, From: here}
+	server, apid := v.APIServer.Value().Certificate.Fingerprint, v.Apid.Value().Fingerprint
+	switch {
+	case server != "":
+		claim = s.whose(claim, "the certificate", server, func(n *Node) (bool, bool) {
+			own := n.APIServer.Value().Certificate.Fingerprint
+			return own == server, own != ""
+		})
+	case apid != "":
+		claim = s.whose(claim, "apid's certificate", apid, func(n *Node) (bool, bool) {
+			own := n.Apid.Value().Fingerprint
+			return own == apid, own != ""
+		})
+	case asked(v.APIServer):
+		claim.Err = cmp.Or(v.APIServer.Err(), v.APIServer.Value().Error, "no certificate was shown")
+	default:
+		claim.Err = cmp.Or(v.Apid.Err(), "no certificate was shown")
+	}
+	return []vip.Claim{claim}
+}
+
+// arpClaims are a claim for each hardware address that answered. That none did
+// is silence: one lost frame proves nothing.
+func (s *Snapshot) arpClaims(v *VIP) []vip.Claim {
+	claim := vip.Claim{Witness: vip.ARP, From: here}
+	replies, ok := v.ARP.Get()
+	switch {
+	case !asked(v.ARP):
+		return nil
+	case !ok:
+		claim.Err = v.ARP.Err()
+		return []vip.Claim{claim}
+	case len(replies) == 0:
+		claim.Err = "nobody answered on the wire"
+		return []vip.Claim{claim}
+	}
+	claims := make([]vip.Claim, 0, len(replies))
+	for _, r := range replies {
+		claims = append(claims, s.hardware(claim, r.HardwareAddr))
+	}
+	return claims
+}
+
+// inUse are the states of an entry by which the kernel sends at this moment. A
+// stale one is only a memory, and a failed or incomplete one is none.
+var inUse = []string{"reachable", "delay", "probe", "permanent"}
+
+// neighbourClaims are none where the table says nothing, for on a healthy
+// machine it seldom does: that is no witness that could not be asked.
+func (s *Snapshot) neighbourClaims(v *VIP) []vip.Claim {
+	claim := vip.Claim{Witness: vip.Neighbour, From: here}
+	entry, ok := v.Neighbour.Get()
+	switch {
+	case !asked(v.Neighbour):
+		return nil
+	case !ok:
+		claim.Err = v.Neighbour.Err()
+		return []vip.Claim{claim}
+	case entry.HardwareAddr == "" || !slices.Contains(inUse, strings.ToLower(entry.State)):
+		return nil
+	default:
+		return []vip.Claim{s.hardware(claim, entry.HardwareAddr)}
+	}
+}
+
+// hardware names the node that has a hardware address on any link.
+func (s *Snapshot) hardware(claim vip.Claim, hw string) vip.Claim {
+	return s.whose(claim, "hardware address "+hw, hw, func(n *Node) (bool, bool) {
+		links, ok := n.Links.Get()
+		return slices.ContainsFunc(links, func(l Link) bool { return strings.EqualFold(l.HardwareAddr, hw) }), ok
+	})
+}
+
+// electionClaims are what etcd on each node tells: the first in the queue was
+// elected.
+func (s *Snapshot) electionClaims(v *VIP) []vip.Claim {
+	claims := make([]vip.Claim, 0, len(v.Elections))
+	for _, view := range v.Elections {
+		claim := vip.Claim{Witness: vip.Election, From: view.Node}
+		election, ok := view.Election.Get()
+		switch {
+		case !ok:
+			claim.Err = view.Election.Err()
+		case len(election.Candidates) > 0:
+			claim = s.host(claim, election.Candidates[0].Hostname)
+		}
+		claims = append(claims, claim)
+	}
+	return claims
+}
+
+// host names the node that has a host name.
+func (s *Snapshot) host(claim vip.Claim, name string) vip.Claim {
+	return s.whose(claim, "host "+name, "host "+name, func(n *Node) (bool, bool) {
+		own, ok := n.Hostname.Get()
+		return cmp.Or(own, n.Name) == name, ok
+	})
+}
+
+// whose completes the claim of a witness who saw a thing by which a node is
+// known: with the one node that it fits; with stranger where it fits none; or
+// with an error where that cannot be told, because it fits several, or because
+// of some node it is not known.
+func (s *Snapshot) whose(claim vip.Claim, thing, stranger string, fits func(*Node) (fit, known bool)) vip.Claim {
+	var bearers, blind []string
+	for i := range s.Nodes {
+		switch fit, known := fits(&s.Nodes[i]); {
+		case fit:
+			bearers = append(bearers, s.Nodes[i].Name)
+		case !known:
+			blind = append(blind, s.Nodes[i].Name)
+		}
+	}
+	switch {
+	case len(bearers) == 1:
+		claim.Owner = bearers[0]
+	case len(bearers) > 1:
+		claim.Err = fmt.Sprintf("%s is that of %s", thing, strings.Join(bearers, " and "))
+	case len(blind) > 0:
+		claim.Err = fmt.Sprintf("%s fits no node that answered, and may be that of %s", thing, strings.Join(blind, " or "))
+	case len(s.Nodes) == 0:
+		claim.Err = fmt.Sprintf("there is no node to compare %s with", thing)
+	default:
+		claim.Stranger = stranger
+	}
+	return claim
+}
