@@ -30,6 +30,8 @@ func TestConfirm(t *testing.T) {
 		{"nothing to confirm", "cp-1 has, cp-2 free", "cp-1 free, cp-2 has", Owned, "cp-2 holds the address"},
 		{"the same dispute, both times", stale, stale, Disputed, "cp-1's hardware address; seen twice"},
 		{"another dispute", stale, "cp-1 free, cp-2 has, election nobody", Disputed, "a moment before: stale ARP"},
+		{"another dispute on the same node", "cp-1 leftover", "cp-1 static", Disputed, "a moment before: leftover address"},
+		{"the same trouble on another node", "cp-1 leftover, cp-2 free", "cp-1 free, cp-2 leftover", Disputed, "a moment before: leftover address: cp-1"},
 		{"the dispute is gone", stale, "cp-1 free, cp-2 has, arp cp-2", Owned, "cp-2 holds the address; a moment before: stale ARP: cp-2"},
 		{"a dispute the second time only", "cp-1 free, cp-2 has", stale, Disputed, "hardware address"},
 	}

@@ -89,6 +89,7 @@ func TestJudge(t *testing.T) {
 		{"the configuration wants it there", "cp-1 static, cp-2 free", Disputed, "cp-1", "staticAddress:cp-1", "keeps it whoever is elected"},
 		{"a leftover beside the owner", "cp-1 leftover, cp-2 won", SplitBrain, "cp-1 cp-2", "twoOwners leftoverAddress:cp-1", "cp-1 and cp-2 hold"},
 		{"a static address beside the owner", "cp-1 won, cp-2 static", SplitBrain, "cp-1 cp-2", "twoOwners staticAddress:cp-2", ""},
+		{"asked twice, and a leftover at first", "cp-1 leftover, cp-1 won", Disputed, "cp-1", "leftoverAddress:cp-1", ""},
 		{"asked twice, and a leftover once", "cp-1 won, cp-1 leftover", Disputed, "cp-1", "leftoverAddress:cp-1", ""},
 		{"a static address that was elected as well is no less static", "cp-1 static, cp-2 free, election cp-1, arp cp-1", Disputed, "cp-1", "staticAddress:cp-1", ""},
 
