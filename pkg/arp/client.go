@@ -52,12 +52,14 @@ func New(opts Options) *Client {
 // A hardware address that is returned did answer. One that is not returned may
 // have been slow, or its frames lost: an empty list is weak evidence.
 //
-// It takes the window of Options, and ends early with ctx: then with what was
+// It takes the window of Options, and some 10 ms for the kernel to close the
+// socket. It ends early with ctx: then with what was
 // heard so far, or with an error where nothing was. The error is a
 // *NotOnSegmentError, a *HereError or a *CapabilityError where nothing was sent.
 //
-// The kernel hears the answers too, and corrects an entry of its neighbour
-// table that it already has. So a stale entry can be seen only before WhoHas.
+// The kernel hears the answers too, and by them corrects an entry of its
+// neighbour table that is older than a second. Only before WhoHas is a stale
+// entry sure to be seen.
 func (c *Client) WhoHas(ctx context.Context, addr netip.Addr) ([]cluster.ARPReply, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%s was not asked for: %w", addr, err)
@@ -72,8 +74,8 @@ func (c *Client) WhoHas(ctx context.Context, addr netip.Addr) ([]cluster.ARPRepl
 
 // Neighbour reads the kernel's entry for the address; no right is needed. It
 // says where this machine's own frames for the address go, and is empty where
-// the machine has sent none lately: read it after something has talked to the
-// address. The error is a *NotOnSegmentError or a *HereError where the kernel
+// the machine has sent none lately, which says nothing of who has the address:
+// then read it again after something has talked to it. The error is a *NotOnSegmentError or a *HereError where the kernel
 // can have no entry.
 func (c *Client) Neighbour(addr netip.Addr) (cluster.Neighbour, error) {
 	return neighbour(addr.Unmap())

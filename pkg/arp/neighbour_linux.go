@@ -34,7 +34,11 @@ func neighbour(addr netip.Addr) (cluster.Neighbour, error) {
 	if err != nil {
 		return cluster.Neighbour{}, err
 	}
-	table, err := netlink.NeighList(seg.link.index, family(addr))
+	var table []netlink.Neigh
+	err = whole(func() (err error) {
+		table, err = netlink.NeighList(seg.link.index, family(addr))
+		return err
+	})
 	if err != nil {
 		return cluster.Neighbour{}, fmt.Errorf("reading this machine's neighbour table: %w", err)
 	}

@@ -1,6 +1,7 @@
 package arp
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -24,7 +25,11 @@ func locate(addr netip.Addr) (segment, error) {
 // look reads what the kernel has to do with addr.
 func look(addr netip.Addr) (*scene, error) {
 	s := &scene{links: make(map[int]link)}
-	addrs, err := netlink.AddrList(nil, family(addr))
+	var addrs []netlink.Addr
+	err := whole(func() (err error) {
+		addrs, err = netlink.AddrList(nil, family(addr))
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -33,13 +38,7 @@ func look(addr netip.Addr) (*scene, error) {
 			s.addresses = append(s.addresses, address{prefix, a.LinkIndex})
 		}
 	}
-	err = netlink.RouteListFilteredIter(family(addr), &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
-		if way := convert(r, addr); r.Type == unix.RTN_UNICAST && way.gateway == "" && way.prefix.Contains(addr) {
-			s.connected = append(s.connected, way)
-		}
-		return true
-	})
-	if err != nil {
+	if err := whole(func() error { return s.readConnected(addr) }); err != nil {
 		return nil, err
 	}
 	// An error here is that no route leads to it, in the kernel's many words.
@@ -47,6 +46,30 @@ func look(addr netip.Addr) (*scene, error) {
 		s.chosen = new(convert(routes[0], addr))
 	}
 	return s, s.readLinks(addr)
+}
+
+// readConnected reads the connected routes of the main table that hold addr.
+func (s *scene) readConnected(addr netip.Addr) error {
+	s.connected = nil
+	main := &netlink.Route{Table: unix.RT_TABLE_MAIN}
+	return netlink.RouteListFilteredIter(family(addr), main, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
+		if way := convert(r, addr); r.Type == unix.RTN_UNICAST && way.gateway == "" && way.prefix.Contains(addr) {
+			s.connected = append(s.connected, way)
+		}
+		return true
+	})
+}
+
+// whole reads one of the kernel's tables again where it changed meanwhile, as
+// those of a busy container host do; what was read then may lack entries.
+func whole(read func() error) error {
+	var err error
+	for range 5 {
+		if err = read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return err
 }
 
 // readLinks reads the links that find may need.
@@ -81,8 +104,10 @@ func deaf(l *netlink.LinkAttrs) string {
 	switch {
 	case l.Flags&net.FlagLoopback != 0:
 		return "which is the loopback"
-	case l.RawFlags&unix.IFF_NOARP != 0, l.Flags&net.FlagPointToPoint != 0, l.EncapType != "ether", len(l.HardwareAddr) != 6:
+	case l.RawFlags&unix.IFF_NOARP != 0, l.Flags&net.FlagPointToPoint != 0:
 		return "which has no hardware addresses"
+	case l.EncapType != "ether", len(l.HardwareAddr) != 6:
+		return "which is not Ethernet"
 	case l.Flags&net.FlagUp == 0, l.OperState == netlink.OperDown, l.OperState == netlink.OperLowerLayerDown:
 		return "which is down"
 	default:

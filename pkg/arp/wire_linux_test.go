@@ -21,7 +21,7 @@ import (
 )
 
 // patient listens long enough for a machine whose processors are busy.
-var patient = Options{Silence: 3 * time.Second, Linger: 500 * time.Millisecond}
+var patient = Options{Silence: 3 * time.Second, Linger: 200 * time.Millisecond}
 
 // brisk is for what ought to stay silent.
 var brisk = Options{Silence: 300 * time.Millisecond}
