@@ -50,12 +50,14 @@ func New(opts Options) *Client {
 // as an answer: a gratuitous ARP, or an unsolicited advertisement.
 //
 // A hardware address that is returned did answer. One that is not returned may
-// have been slow, or its frames lost: an empty list is weak evidence.
+// have been slow, or its frames lost: an empty list is weak evidence. Nor does a
+// machine answer for an IPv6 address that it has just taken until its kernel
+// has looked for duplicates, which takes one to two seconds.
 //
 // It takes the window of Options, and some 10 ms for the kernel to close the
-// socket. It ends early with ctx: then with what was
-// heard so far, or with an error where nothing was. The error is a
-// *NotOnSegmentError, a *HereError or a *CapabilityError where nothing was sent.
+// socket. It ends early with ctx: then with what was heard so far, or with an
+// error where nothing was. The error is a *NotOnSegmentError, a *HereError or a
+// *CapabilityError where nothing was sent.
 //
 // The kernel hears the answers too, and by them corrects an entry of its
 // neighbour table that is older than a second. Only before WhoHas is a stale

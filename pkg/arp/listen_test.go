@@ -245,3 +245,34 @@ func TestNobodySurvivesASnapshot(t *testing.T) {
 		}
 	})
 }
+
+// stalled is a wire on which an answer waits while the process does not run.
+type stalled struct{ heard int }
+
+func (s *stalled) ask() error                  { return nil }
+func (s *stalled) SetDeadline(time.Time) error { return nil }
+func (s *stalled) Close() error                { return nil }
+func (s *stalled) hear() (net.HardwareAddr, error) {
+	s.heard++
+	switch s.heard {
+	case 1:
+		time.Sleep(400 * ms)
+		return nil, os.ErrDeadlineExceeded
+	case 2:
+		return cp1HW, nil
+	default:
+		return nil, os.ErrDeadlineExceeded
+	}
+}
+
+// A process that gets no processor until its window is over must not take the
+// answer that came meanwhile for silence.
+func TestWhoHasReadsWhatCameWhileItStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := New(Options{})
+		client.open = func(netip.Addr) (wire, error) { return &stalled{}, nil }
+		if got, err := client.WhoHas(t.Context(), vip); err != nil || len(got) != 1 || got[0].HardwareAddr != cp1HW.String() {
+			t.Errorf("WhoHas after a stall = %v, %v; want %v", got, err, cp1HW)
+		}
+	})
+}
