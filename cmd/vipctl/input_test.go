@@ -240,7 +240,7 @@ func TestEndpointThatIsTheVIP(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := lab.in(t).on(append([]string{"owner"}, args...)...)
-			r.shows(t, 0, `10\.5\.0\.50 owned `+owner+` eth0 address 3/3`)
+			r.shows(t, 0, `10\.5\.0\.50 owned `+owner+` eth0 `+allSpeak)
 			for _, command := range []string{"owner", "etcd"} {
 				r := lab.in(t).on(append([]string{command, "-o", "json"}, args...)...)
 				if r.code != 0 || !strings.Contains(r.stderr, "warning: endpoint 10.5.0.50 is the VIP") || !strings.Contains(r.stderr, "hint: talosctl config endpoint") {

@@ -21,9 +21,14 @@ type ownership struct {
 		VIP, Verdict, Owner, Reason string
 		Owners                      []string
 		Witnesses                   []struct{ Witness, From, Owner, Error string }
+		Findings                    []struct{ Trouble, Node, Message, Hint string }
+		Sightings                   []struct{ TakenAt, Verdict string }
 	}
 	Nodes []struct{ Node, Address, Hostname, Version, Error string }
 }
+
+// allSpeak is what the table says where every witness of three nodes answers.
+const allSpeak = `address 3/3, certificate 1/1, arp 1/1, neighbour 1/1`
 
 // in returns the lab for a subtest.
 func (l *testLab) in(t *testing.T) *testLab { return &testLab{t: t, name: l.name} }
@@ -141,10 +146,11 @@ func TestOwner(t *testing.T) {
 	t.Run("nodes select rows, not verdicts", func(t *testing.T) { testRows(t, lab.in(t), owner, bystander) })
 	t.Run("a role that only reads suffices", func(t *testing.T) {
 		r := lab.in(t).sh("vipctl owner --talosconfig $TALOSCONFIG-reader")
-		r.shows(t, 0, `10\.5\.0\.50 owned `+owner+` eth0 address 3/3`)
+		r.shows(t, 0, `10\.5\.0\.50 owned `+owner+` eth0 `+allSpeak)
 	})
 	t.Run("a second holder", func(t *testing.T) { testSplitBrain(t, lab.in(t), owner, bystander) })
 	t.Run("a node that is down", func(t *testing.T) { testNodeDown(t, lab.in(t), owner, bystander) })
+	t.Run("the owner does not serve", func(t *testing.T) { testOwnerNotServing(t, lab.in(t), owner) })
 	t.Run("the owner hangs", func(t *testing.T) { testOwnerHangs(t, lab.in(t), owner) })
 	t.Run("no owner", func(t *testing.T) { testUnowned(t, lab.in(t)) })
 	t.Run("nobody answers", func(t *testing.T) { testNobody(t, lab.in(t)) })
@@ -156,7 +162,7 @@ func testOwned(t *testing.T, lab *testLab, owner string) {
 	if r.code != 0 || v.VIP != "10.5.0.50" || v.Verdict != "owned" || v.Owner != owner || !slices.Equal(v.Owners, []string{owner}) {
 		t.Errorf("VIP = %+v; want 10.5.0.50 owned by %s\n%s", v, owner, r)
 	}
-	for i, w := range v.Witnesses {
+	for i, w := range v.Witnesses[:3] {
 		want := ""
 		if w.From == owner {
 			want = owner
@@ -165,8 +171,13 @@ func testOwned(t *testing.T, lab *testLab, owner string) {
 			t.Errorf("witness %d = %+v; want the address witness of cp-%d naming %q", i, w, i+1, want)
 		}
 	}
-	if len(v.Witnesses) != 3 || len(doc.Nodes) != 3 {
-		t.Errorf("%d witnesses, %d nodes; want 3 of each\n%s", len(v.Witnesses), len(doc.Nodes), r)
+	for i, kind := range []string{"certificate", "arp", "neighbour"} {
+		if w := v.Witnesses[3+i]; w.Witness != kind || w.From != "here" || w.Owner != owner || w.Error != "" {
+			t.Errorf("witness %d = %+v; want the %s witness naming %s", 3+i, w, kind, owner)
+		}
+	}
+	if len(v.Witnesses) != 6 || len(doc.Nodes) != 3 || len(v.Findings) != 0 || len(v.Sightings) != 0 {
+		t.Errorf("%d witnesses, %d nodes, findings %v, %d sightings; want 6, 3 and none\n%s", len(v.Witnesses), len(doc.Nodes), v.Findings, len(v.Sightings), r)
 	}
 
 	y := lab.on("owner", "-o", "yaml")
@@ -178,11 +189,14 @@ func testOwned(t *testing.T, lab *testLab, owner string) {
 	y.keepsTo(t, "ownership")
 
 	table := lab.on("owner")
-	table.shows(t, 0, "VIP VERDICT OWNER LINK WITNESSES", `10\.5\.0\.50 owned `+owner+` eth0 address 3/3`)
+	table.shows(t, 0, "VIP VERDICT OWNER LINK WITNESSES", `10\.5\.0\.50 owned `+owner+` eth0 `+allSpeak)
 	if n := strings.Count(table.stdout, "\n"); n != 2 || table.stderr != "" || strings.Contains(table.stdout, "\x1b") {
 		t.Errorf("%d lines; want two plain ones, and nothing on stderr\n%s", n, table)
 	}
 	lab.on("owner", "-o", "wide").shows(t, 0,
+		"VIP WITNESS FROM OWNER BY ERROR",
+		`10\.5\.0\.50 address `+owner+` `+owner+` election -`,
+		`10\.5\.0\.50 arp here `+owner+` - -`,
 		"NODE ADDRESS HOLDS CONFIGURED VERSION STAGE ERROR",
 		owner+` 10\.5\.0\.\d 10\.5\.0\.50 10\.5\.0\.50 v1\.\d+\.\d+ running -`)
 }
@@ -198,8 +212,8 @@ func testRows(t *testing.T, lab *testLab, owner, bystander string) {
 	} {
 		r, doc := lab.owner(args...)
 		v := doc.VIPs[0]
-		if r.code != 0 || v.Verdict != "owned" || v.Owner != owner || len(v.Witnesses) != 3 {
-			t.Errorf("%s: VIP = %+v; want owned by %s, and three witnesses", name, v, owner)
+		if r.code != 0 || v.Verdict != "owned" || v.Owner != owner || len(v.Witnesses) != 6 {
+			t.Errorf("%s: VIP = %+v; want owned by %s, and six witnesses", name, v, owner)
 		}
 		if len(doc.Nodes) != 1 || doc.Nodes[0].Node != bystander {
 			t.Errorf("%s: rows = %+v; want that of %s only", name, doc.Nodes, bystander)
@@ -225,8 +239,17 @@ func testSplitBrain(t *testing.T, lab *testLab, owner, other string) {
 	if took := time.Since(begun); took < 2*time.Second {
 		t.Errorf("it took %s; want a second look after 2 s: a handover overlaps", took)
 	}
-	lab.on("owner").shows(t, 6, `10\.5\.0\.50 splitBrain `+strings.Join(both, ",")+` - address 3/3`)
+	if len(v.Sightings) != 2 || v.Sightings[0].Verdict != "splitBrain" || v.Sightings[0].TakenAt >= v.Sightings[1].TakenAt {
+		t.Errorf("sightings = %+v; want two of a split brain, one after the other", v.Sightings)
+	}
+	leftover := slices.IndexFunc(v.Findings, func(f struct{ Trouble, Node, Message, Hint string }) bool { return f.Trouble == "leftoverAddress" })
+	if leftover < 0 || v.Findings[leftover].Node != other || !strings.Contains(v.Findings[leftover].Hint, "talosctl -n 10.5.0.") {
+		t.Errorf("findings = %+v; want the leftover address of %s, and what to do about it", v.Findings, other)
+	}
+	lab.on("owner").shows(t, 6, `10\.5\.0\.50 splitBrain `+strings.Join(both, ",")+` - address 3/3, .*`,
+		` seen at .*: splitBrain, .*`, ` finding: leftover address: `+other+` holds .*`, ` hint: talosctl -n 10\.5\.0\..*`)
 	lab.fault("undo", "leftover-vip", other)
+	lab.until(0, "owner") // this machine's neighbour table may have the other for some seconds yet
 	if r, doc := lab.owner(); r.code != 0 || doc.VIPs[0].Owner != owner {
 		t.Errorf("undone: VIP = %+v; want it owned by %s again\n%s", doc.VIPs[0], owner, r)
 	}
@@ -239,7 +262,7 @@ func testNodeDown(t *testing.T, lab *testLab, owner, down string) {
 	if r.code != 0 || v.Verdict != "owned" || v.Owner != owner || !strings.Contains(v.Reason, "silent: "+down) {
 		t.Errorf("VIP = %+v; want it owned by %s, and %s silent\n%s", v, owner, down, r)
 	}
-	for _, w := range v.Witnesses {
+	for _, w := range v.Witnesses[:3] {
 		if (w.Error != "") != (w.From == down) {
 			t.Errorf("witness %+v; want an error of %s only", w, down)
 		}
@@ -254,8 +277,9 @@ func testNodeDown(t *testing.T, lab *testLab, owner, down string) {
 	}
 	table := lab.on("owner", "--timeout", "1s")
 	table.shows(t, 0,
-		`10\.5\.0\.50 owned `+owner+` eth0 address 2/3`,
+		`10\.5\.0\.50 owned `+owner+` eth0 address 2/3, certificate 1/1, .*`,
 		`10\.5\.0\.50: `+owner+` holds the address; silent: `+down,
+		` not asked: address from `+down+`: no answer from .*`,
 		down+` 10\.5\.0\.\d - - - - no answer from 10\.5\.0\.\d:50000 within .*`)
 	lab.fault("undo", "power-off", down)
 	lab.untilWhole(owner)
@@ -273,6 +297,37 @@ func (l *testLab) untilWhole(owner string) {
 		if time.Now().After(end) {
 			l.t.Fatalf("the lab is not whole again after a minute\n%s", r)
 		}
+	}
+}
+
+// Talos looks at no kube-apiserver when it elects an owner: the verdict stands.
+// (Where its static pod is taken away, apiserver-absent, the owner resigns.)
+func testOwnerNotServing(t *testing.T, lab *testLab, owner string) {
+	for _, fault := range []string{"apiserver-kill", "apiserver-hang"} {
+		t.Run(fault, func(t *testing.T) {
+			lab := lab.in(t)
+			lab.fault("inject", fault, owner)
+			lab.until(0, "owner", "--timeout", "2s")
+			begun := time.Now()
+			r, doc := lab.owner("--timeout", "2s")
+			if took := time.Since(begun); took > 4*time.Second {
+				t.Errorf("owner --timeout 2s took %s", took)
+			}
+			v := doc.VIPs[0]
+			if r.code != 0 || v.Verdict != "owned" || v.Owner != owner {
+				t.Errorf("VIP = %+v; want it owned by %s still\n%s", v, owner, r)
+			}
+			if len(v.Findings) != 1 || v.Findings[0].Trouble != "ownerNotServing" || v.Findings[0].Node != owner || !strings.Contains(v.Findings[0].Hint, "kubelet restart") {
+				t.Errorf("findings = %+v; want that the owner does not serve, and what to do", v.Findings)
+			}
+			for _, w := range v.Witnesses {
+				if w.Witness == "certificate" && (w.Owner != owner || w.Error != "") {
+					t.Errorf("certificate witness = %+v; want apid's, which names %s\n%s", w, owner, r)
+				}
+			}
+			lab.fault("undo", fault, owner)
+			lab.untilWhole(owner)
+		})
 	}
 }
 
@@ -301,7 +356,7 @@ func testUnowned(t *testing.T, lab *testLab) {
 	if r.code != 3 || v.Verdict != "unowned" || v.Owner != "" || len(v.Owners) != 0 {
 		t.Errorf("VIP = %+v; want unowned, exit code 3\n%s", v, r)
 	}
-	lab.on("owner", "--timeout", "1s").shows(t, 3, `10\.5\.0\.50 unowned - - address 3/3`)
+	lab.on("owner", "--timeout", "1s").shows(t, 3, `10\.5\.0\.50 unowned - - address 3/3.*`)
 }
 
 func testNobody(t *testing.T, lab *testLab) {
