@@ -1,0 +1,66 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// plain says in a person's words why a member told nothing.
+func (c *Client) plain(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(context.Cause(ctx), context.Canceled):
+		return errors.New("interrupted")
+	case ctx.Err() != nil, status.Code(err) == codes.DeadlineExceeded:
+		return fmt.Errorf("no answer within %s s", strconv.FormatFloat(c.timeout.Round(100*time.Millisecond).Seconds(), 'f', -1, 64))
+	default:
+		return short(err)
+	}
+}
+
+// reasons are what etcd says (api/v3rpc/rpctypes/error.go, etcd v3.6.12), and what
+// it means for a person.
+var reasons = []struct{ says, means string }{
+	{"etcdserver: no leader", "it knows of no leader, so it has no quorum"},
+	{"etcdserver: not primary", "it has just lost its leader"},
+	{"etcdserver: leader changed", "its leader has just changed"},
+	{"etcdserver: rpc not supported for learner", "it is a learner, which answers no such question"},
+	{"etcdserver: permission denied", "its certificate may not read the election"},
+	{"etcdserver: request timed out", "it found no quorum in time"},
+	{"received message larger than max", "its answer is too large"},
+	{"first record does not look like a TLS handshake", "what answers there is no etcd"},
+	{"missing selected ALPN property", "what answers there is no etcd"},
+	{"signed by unknown authority", "its certificate is of another authority"},
+	{"certificate required", "it refuses our certificate"},
+	{"bad certificate", "it refuses our certificate"},
+	{"connection refused", "connection refused: etcd does not run there"},
+}
+
+// short drops what gRPC and net wrap around the reason.
+func short(err error) error {
+	text := err.Error()
+	if s, ok := status.FromError(err); ok {
+		text = s.Message()
+	}
+	for _, r := range reasons {
+		if strings.Contains(text, r.says) {
+			return errors.New(r.means)
+		}
+	}
+	if status.Code(err) == codes.DeadlineExceeded {
+		return errors.New("no answer in time")
+	}
+	for _, wrap := range []string{"x509: ", "authentication handshake failed: ", "error reading server preface: ", "Error while dialing: ", ": connect: ", "desc = "} {
+		if i := strings.LastIndex(text, wrap); i >= 0 {
+			text = text[i+len(wrap):]
+		}
+	}
+	text = strings.Trim(printable([]byte(strings.Join(strings.Fields(text), " "))), `"`)
+	return errors.New(text)
+}

@@ -1,0 +1,366 @@
+package etcd
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/server/v3/embed"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+func key(vip, host string, lease, revision int64) *mvccpb.KeyValue {
+	return &mvccpb.KeyValue{Key: fmt.Appendf(nil, "talos:v1:vip:election:%s/%x", vip, lease), Value: []byte(host), Lease: lease, CreateRevision: revision}
+}
+
+func answering(kvs ...*mvccpb.KeyValue) func(*pb.RangeRequest) (*pb.RangeResponse, error) {
+	return func(*pb.RangeRequest) (*pb.RangeResponse, error) {
+		return &pb.RangeResponse{Header: &pb.ResponseHeader{Revision: 42}, Kvs: kvs}, nil
+	}
+}
+
+func lasting(granted, left int64) func(context.Context, int64) (*pb.LeaseTimeToLiveResponse, error) {
+	return func(_ context.Context, id int64) (*pb.LeaseTimeToLiveResponse, error) {
+		return &pb.LeaseTimeToLiveResponse{ID: id, GrantedTTL: granted, TTL: left}, nil
+	}
+}
+
+// TestNothingButReads is the promise to whoever lends us etcd's certificate.
+func TestNothingButReads(t *testing.T) {
+	w := newWorld(t)
+	e := w.serve("10.5.0.2", &fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 0xa1, 7)), lease: lasting(60, 41)})
+	snap := nodes("10.5.0.2")
+	snap.VIPs = append(snap.VIPs, cluster.VIP{Addr: netip.MustParseAddr("fd10:5::50")})
+	c := w.client(5 * time.Second)
+	c.Collect(t.Context(), snap)
+	if got, want := e.seen(), []string{callRange, callTimeToLive}; !slices.Equal(got, want) {
+		t.Errorf("calls that were sent = %q; want %q", got, want)
+	}
+	var keys []string
+	for _, r := range e.ranges {
+		if r.Serializable || r.Limit != maxCandidates || string(r.RangeEnd) != strings.TrimSuffix(string(r.Key), "/")+"0" {
+			t.Errorf("read %v; want a linearizable read of the keys below %q, %d at most", r, r.Key, maxCandidates)
+		}
+		keys = append(keys, string(r.Key))
+	}
+	slices.Sort(keys)
+	if want := []string{"talos:v1:vip:election:10.5.0.50/", "talos:v1:vip:election:fd10:5::50/"}; !slices.Equal(keys, want) {
+		t.Errorf("keys that were read = %q; want %q", keys, want)
+	}
+
+	m, err := c.connect(netip.AddrPortFrom(snap.Nodes[0].Addr, Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.conn.Close() }()
+	kv, lease := pb.NewKVClient(m.conn), pb.NewLeaseClient(m.conn)
+	for name, call := range map[string]func() error{
+		"put": func() error { _, err := kv.Put(t.Context(), &pb.PutRequest{Key: []byte("a")}); return err },
+		"delete": func() error {
+			_, err := kv.DeleteRange(t.Context(), &pb.DeleteRangeRequest{Key: []byte("a")})
+			return err
+		},
+		"txn":    func() error { _, err := kv.Txn(t.Context(), &pb.TxnRequest{}); return err },
+		"revoke": func() error { _, err := lease.LeaseRevoke(t.Context(), &pb.LeaseRevokeRequest{ID: 1}); return err },
+		"keep":   func() error { _, err := lease.LeaseKeepAlive(t.Context()); return err },
+		"remove": func() error {
+			_, err := pb.NewClusterClient(m.conn).MemberRemove(t.Context(), &pb.MemberRemoveRequest{ID: 1})
+			return err
+		},
+	} {
+		if err := call(); status.Code(err) != codes.PermissionDenied {
+			t.Errorf("%s over the connection = %v; want it refused before it is sent", name, err)
+		}
+	}
+	if got := e.seen(); len(got) != 2 {
+		t.Errorf("calls that were sent = %q; want the reads only", got)
+	}
+}
+
+func TestElectionsOfANode(t *testing.T) {
+	tests := []struct {
+		name string
+		etcd *fakeEtcd
+		want string // of the error, "" for none
+		line string // the candidates
+	}{
+		{"a queue in the order in which its keys were made, whatever the order told",
+			&fakeEtcd{queue: answering(key("10.5.0.50", "cp-2", 0xa2, 9), key("10.5.0.50", "cp-1", 0xa1, 7)), lease: lasting(60, 41)},
+			"", "cp-1 a1 41/60, cp-2 a2 41/60"},
+		{"nobody campaigns", &fakeEtcd{queue: answering()}, "", ""},
+		{"a lease that ran out and was not looked at yet has nothing left",
+			&fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 1, 7)), lease: lasting(60, -2)}, "", "cp-1 1 0/60"},
+		{"a lease that a new leader extended", &fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 1, 7)), lease: lasting(60, 61)}, "", "cp-1 1 61/60"},
+		{"a lease that is gone by now keeps its candidate",
+			&fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 1, 7)), lease: lasting(0, -1)}, "", "cp-1 1 the lease has ended"},
+		{"a lease with a time that cannot be", &fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 1, 7)), lease: lasting(60, 9_223_372_036)},
+			"", "cp-1 1 9223372036 s left of 60 s cannot be"},
+		{"a key without a lease", &fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 0, 7))}, "", "cp-1 0 the key has no lease: it stays until somebody deletes it"},
+		{"a name with a terminal's commands is quoted",
+			&fakeEtcd{queue: answering(key("10.5.0.50", "\x1b[2Jcp-1", 1, 7)), lease: lasting(60, 41)}, "", `"\x1b[2Jcp-1" 1 41/60`},
+		{"a leader that is gone when the lease is asked for",
+			&fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 1, 7)), lease: func(context.Context, int64) (*pb.LeaseTimeToLiveResponse, error) {
+				return nil, rpctypes.ErrGRPCLeaderChanged
+			}}, "", "cp-1 1 its leader has just changed"},
+		{"no leader is known", &fakeEtcd{queue: failing(rpctypes.ErrGRPCNoLeader)}, "it knows of no leader, so it has no quorum", ""},
+		{"a learner", &fakeEtcd{queue: failing(rpctypes.ErrGRPCNotSupportedForLearner)}, "it is a learner, which answers no such question", ""},
+		{"an answer with other keys", &fakeEtcd{queue: answering(&mvccpb.KeyValue{Key: []byte("/registry/secrets/x")})}, "its answer has a key that was not asked for", ""},
+		{"the keys of another VIP with the same beginning", &fakeEtcd{queue: answering(key("10.5.0.500", "cp-1", 1, 7))}, "its answer has a key that was not asked for", ""},
+		{"an answer without a revision", &fakeEtcd{queue: func(*pb.RangeRequest) (*pb.RangeResponse, error) { return &pb.RangeResponse{}, nil }}, "its answer has no revision", ""},
+		{"an answer that is too large", &fakeEtcd{queue: answering(key("10.5.0.50", strings.Repeat("x", maxAnswer), 1, 7))}, "its answer is too large", ""},
+		{"a queue that is too long", &fakeEtcd{queue: answering(slices.Repeat([]*mvccpb.KeyValue{key("10.5.0.50", "x", 1, 7)}, maxCandidates+1)...)},
+			"more than 64 keys are in the queue", ""},
+	}
+	w := newWorld(t)
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			addr := netip.AddrFrom4([4]byte{10, 5, 1, byte(i)}).String()
+			w.serve(addr, tt.etcd)
+			snap := nodes(addr)
+			w.client(5*time.Second).Collect(t.Context(), snap)
+			view := snap.VIPs[0].Elections[0]
+			want := ""
+			if tt.want != "" {
+				want = "etcd on cp-1 (" + addr + ":2379): " + tt.want
+			}
+			if view.Node != "cp-1" || view.Election.Err() != want || lineOf(view.Election.Value()) != tt.line {
+				t.Errorf("Collect: %s: %q, error %q; want %q, error %q", view.Node, lineOf(view.Election.Value()), view.Election.Err(), tt.line, want)
+			}
+		})
+	}
+}
+
+func failing(err error) func(*pb.RangeRequest) (*pb.RangeResponse, error) {
+	return func(*pb.RangeRequest) (*pb.RangeResponse, error) { return nil, err }
+}
+
+func lineOf(e cluster.Election) string {
+	var list []string
+	for _, c := range e.Candidates {
+		left := c.Remaining.Err()
+		if ttl, ok := c.TTL.Get(); ok {
+			left = fmt.Sprintf("%v/%v", c.Remaining.Value(), ttl)
+		}
+		list = append(list, fmt.Sprintf("%s %s %s", c.Hostname, c.Lease, left))
+	}
+	return strings.Join(list, ", ")
+}
+
+// TestOneBadMemberDisturbsNobody has every sort of broken member beside a good
+// one, and a deadline.
+func TestOneBadMemberDisturbsNobody(t *testing.T) {
+	w := newWorld(t)
+	good := &fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 1, 7)), lease: lasting(60, 41)}
+	w.serve("10.5.0.2", good)
+	w.listen("10.5.0.3") // takes connections and says nothing
+	stream(w.listen("10.5.0.4"), func(c net.Conn) { _, _ = c.Write(bytes.Repeat([]byte("garbage\n"), 100)) })
+	foreign := newWorld(t)
+	foreign.serve("10.5.0.5", good)
+	for at, port := range foreign.ports {
+		w.ports[at] = port
+	}
+	w.lead("10.5.0.6", w.ports[netip.MustParseAddrPort("10.5.0.2:2379")]) // its certificate is for another
+	w.serve("10.5.0.8", &fakeEtcd{queue: func(*pb.RangeRequest) (*pb.RangeResponse, error) { select {} }})
+	w.serve("10.5.0.9", &fakeEtcd{queue: good.queue, lease: func(ctx context.Context, _ int64) (*pb.LeaseTimeToLiveResponse, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	stream(w.listen("10.5.0.10"), func(c net.Conn) { drip(tls.Server(c, asHTTP2(w.ca.server("10.5.0.10")))) })
+	snap := nodes("10.5.0.2", "10.5.0.3", "10.5.0.4", "10.5.0.5", "10.5.0.6", "10.5.0.7", "10.5.0.8", "10.5.0.9", "10.5.0.10", "")
+	begun := time.Now()
+	w.client(time.Second).Collect(t.Context(), snap)
+	if took := time.Since(begun); took > 2500*time.Millisecond {
+		t.Errorf("Collect took %s; want it to keep to a second", took)
+	}
+	want := []string{
+		"cp-1 1 41/60", "no answer within 1 s", "what answers there is no etcd", "its certificate is of another authority",
+		"certificate is valid for 10.5.0.2, not 10.5.0.6", "connection refused: etcd does not run there", "no answer within 1 s",
+		"cp-1 1 no answer in time", "no answer within 1 s", "its address is not known",
+	}
+	for i, view := range snap.VIPs[0].Elections {
+		if got := lineOf(view.Election.Value()) + view.Election.Err(); !strings.HasSuffix(got, want[i]) || view.Node != snap.Nodes[i].Name {
+			t.Errorf("%s = %q; want %q", view.Node, got, want[i])
+		}
+	}
+}
+
+// stream does the same with every connection.
+func stream(l net.Listener, do func(net.Conn)) {
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer func() { _ = c.Close() }(); do(c) }()
+		}
+	}()
+}
+
+// drip sends the settings that begin an HTTP/2 connection, a byte at a time.
+func drip(c net.Conn) {
+	settings := append([]byte{0, 6, 0, 4, 0, 0, 0, 0, 0}, make([]byte, 0x600)...)
+	for _, b := range settings {
+		if _, err := c.Write([]byte{b}); err != nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	w := newWorld(t)
+	w.listen("10.5.0.2")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(50*time.Millisecond, func() { cancel(nil) })
+	snap, begun := nodes("10.5.0.2"), time.Now()
+	w.client(time.Minute).Collect(ctx, snap)
+	if err := snap.VIPs[0].Elections[0].Election.Err(); !strings.HasSuffix(err, "interrupted") || time.Since(begun) > 10*time.Second {
+		t.Errorf("Collect, cancelled: %q after %s; want it interrupted at once", err, time.Since(begun))
+	}
+}
+
+// TestRealEtcd asks an etcd of the version that Talos ships: what the other
+// tests imitate must be so.
+func TestRealEtcd(t *testing.T) {
+	w := newWorld(t)
+	member := startEtcd(t)
+	w.t.Cleanup(member.Close)
+	kv := member.Server
+	var ids []int64
+	for i, host := range []string{"cp-2", "cp-1"} {
+		lease, err := kv.LeaseGrant(t.Context(), &pb.LeaseGrantRequest{ID: int64(0x1a0 + i), TTL: 60})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, lease.ID)
+		put := key("10.5.0.50", host, lease.ID, 0)
+		if _, err := kv.Put(t.Context(), &pb.PutRequest{Key: put.Key, Value: put.Value, Lease: put.Lease}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, other := range []string{"talos:v1:vip:election:10.5.0.5/1", "talos:v1:vip:election:10.5.0.500/1", "talos:v1:vip:election:10.5.0.500", "talos:v1:vip:election:10.5.0.50"} {
+		if _, err := kv.Put(t.Context(), &pb.PutRequest{Key: []byte(other), Value: []byte("another")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proxy(t, w.listen("10.5.0.2"), w.ca.server("10.5.0.2"), member.Clients[0].Addr().String())
+	snap := nodes("10.5.0.2")
+	w.client(10*time.Second).Collect(t.Context(), snap)
+	e, ok := snap.VIPs[0].Elections[0].Election.Get()
+	if !ok || len(e.Candidates) != 2 || e.Revision != 7 {
+		t.Fatalf("election = %+v, %q; want two candidates at revision 7", e, snap.VIPs[0].Elections[0].Election.Err())
+	}
+	for i, c := range e.Candidates {
+		left := c.Remaining.Value()
+		if c.Hostname != []string{"cp-2", "cp-1"}[i] || c.Lease != fmt.Sprintf("%x", ids[i]) || c.TTL.Value() != 60 || left < 40 || left > 60 {
+			t.Errorf("candidate %d = %+v; want %s with lease %x, less than 60 s left of 60 s", i, c, []string{"cp-2", "cp-1"}[i], ids[i])
+		}
+	}
+}
+
+// startEtcd starts one member without TLS on loopback.
+func startEtcd(t *testing.T) *embed.Etcd {
+	t.Helper()
+	cfg := embed.NewConfig()
+	cfg.Dir, cfg.LogLevel, cfg.LogOutputs = t.TempDir(), "panic", []string{"/dev/null"}
+	free := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
+	cfg.ListenClientUrls, cfg.ListenPeerUrls, cfg.AdvertiseClientUrls, cfg.AdvertisePeerUrls = free, free, free, free
+	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	member, err := embed.StartEtcd(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-member.Server.ReadyNotify():
+	case <-time.After(30 * time.Second):
+		t.Fatal("etcd does not start")
+	}
+	return member
+}
+
+// proxy ends TLS in front of a port.
+func proxy(t *testing.T, l net.Listener, config *tls.Config, port string) {
+	t.Helper()
+	stream(l, func(c net.Conn) {
+		front := tls.Server(c, asHTTP2(config))
+		back, err := net.Dial("tcp", port)
+		if err != nil {
+			return
+		}
+		defer func() { _ = back.Close() }()
+		done := make(chan struct{}, 2)
+		for _, way := range [][2]net.Conn{{front, back}, {back, front}} {
+			go func() { _, _ = io.Copy(way[0], way[1]); done <- struct{}{} }()
+		}
+		<-done
+	})
+}
+
+func asHTTP2(config *tls.Config) *tls.Config {
+	config.NextProtos = []string{"h2"}
+	return config
+}
+
+func TestNewRefuses(t *testing.T) {
+	for name, err := range map[string]error{
+		"no certificate": second(New(nil, time.Second)),
+		"no time":        second(New(&tls.Config{}, 0)),
+	} {
+		if err == nil {
+			t.Errorf("New with %s: no error", name)
+		}
+	}
+}
+
+func second(_ *Client, err error) error { return err }
+
+func FuzzReadElection(f *testing.F) {
+	f.Add([]byte("talos:v1:vip:election:10.5.0.50/a1"), []byte("cp-1"), int64(1), int64(60), int64(41))
+	f.Add([]byte("x"), []byte("\x00\xff"), int64(-1), int64(-1), int64(1<<62))
+	f.Fuzz(func(t *testing.T, k, v []byte, lease, granted, left int64) {
+		e, err := readElection(t.Context(), told{k, v, lease, granted, left}, someVIP)
+		if err != nil {
+			return
+		}
+		for _, c := range e.Candidates {
+			if strings.ContainsAny(c.Key+c.Hostname, "\n\r\x1b") || c.Remaining.Value() < 0 || len(c.Hostname) > 4*maxName+2 {
+				t.Errorf("candidate %+v; want nothing that a terminal would obey, and no negative time", c)
+			}
+		}
+	})
+}
+
+// told is an etcd with one key.
+type told struct {
+	k, v                 []byte
+	lease, granted, left int64
+}
+
+func (e told) Range(context.Context, *pb.RangeRequest, ...grpc.CallOption) (*pb.RangeResponse, error) {
+	return &pb.RangeResponse{Header: &pb.ResponseHeader{Revision: 1}, Kvs: []*mvccpb.KeyValue{{Key: e.k, Value: e.v, Lease: e.lease}}}, nil
+}
+
+func (e told) LeaseTimeToLive(context.Context, *pb.LeaseTimeToLiveRequest, ...grpc.CallOption) (*pb.LeaseTimeToLiveResponse, error) {
+	if e.granted == 7 {
+		return nil, errors.New("seven")
+	}
+	return &pb.LeaseTimeToLiveResponse{GrantedTTL: e.granted, TTL: e.left}, nil
+}
