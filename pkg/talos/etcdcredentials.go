@@ -1,0 +1,161 @@
+package talos
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/siderolabs/talos/pkg/machinery/resources/secrets"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// EtcdCredentials are what a client needs to speak to the cluster's etcd. They
+// hold a private key, so whatever way they are printed or written, they say
+// only that they are there.
+type EtcdCredentials struct{ config *tls.Config }
+
+// TLS returns the configuration of a client of etcd: it has the certificate of
+// Talos's own clients, and trusts the cluster's authority for etcd alone. It
+// must not be written or printed.
+func (c EtcdCredentials) TLS() *tls.Config { return c.config.Clone() }
+
+const redacted = "etcd credentials (redacted)"
+
+func (EtcdCredentials) String() string { return redacted }
+
+// GoString keeps the key out of %#v.
+func (EtcdCredentials) GoString() string { return redacted }
+
+// Format keeps the key out of every verb.
+func (EtcdCredentials) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalJSON writes a string that says that there was something.
+func (EtcdCredentials) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// MarshalYAML writes the same.
+func (EtcdCredentials) MarshalYAML() (any, error) { return redacted, nil }
+
+// EtcdAccessError says why etcd's own API cannot be asked.
+type EtcdAccessError struct {
+	Err  error
+	hint string
+}
+
+func (e *EtcdAccessError) Error() string { return e.Err.Error() }
+func (e *EtcdAccessError) Unwrap() error { return e.Err }
+
+// Hint names what to try, or is "".
+func (e *EtcdAccessError) Hint() string { return e.hint }
+
+// EtcdCredentials asks the nodes that Collect saw for the certificate of etcd's
+// clients, all at the same time; the first answer counts, for all nodes would
+// give certificates of one authority. It takes the role os:admin. Its error is an
+// *EtcdAccessError.
+func (c *Client) EtcdCredentials(ctx context.Context) (*EtcdCredentials, error) {
+	if c.cfg.forwarded {
+		return nil, &EtcdAccessError{
+			Err:  errors.New("this context reaches the nodes through a proxy only, and etcd must be dialled directly"),
+			hint: "give a talosconfig of the cluster's own with the role os:admin, on a network that reaches port 2379 of the nodes",
+		}
+	}
+	targets := c.known()
+	if len(targets) == 0 {
+		return nil, &EtcdAccessError{Err: errors.New("no node is known that has etcd's certificates")}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel() // whoever is slower is not waited for
+	type answer struct {
+		credentials *EtcdCredentials
+		err         error
+	}
+	answers := make(chan answer, len(targets))
+	for _, t := range targets {
+		go func() {
+			got, err := c.etcdCredentialsOf(ctx, t)
+			answers <- answer{got, err}
+		}()
+	}
+	var refusal error
+	for range targets {
+		a := <-answers
+		if a.err == nil {
+			return a.credentials, nil
+		}
+		refusal = moreTelling(refusal, a.err)
+	}
+	return nil, refusal
+}
+
+// known are the nodes that Collect saw, each once.
+func (c *Client) known() []target {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var targets []target
+	for _, m := range c.nodes {
+		targets = append(targets, m.target)
+	}
+	slices.SortFunc(targets, func(a, b target) int { return cmp.Compare(a.String(), b.String()) })
+	return slices.Compact(targets)
+}
+
+// moreTelling prefers a node that refused to one that did not answer.
+func moreTelling(a, b error) error {
+	var access *EtcdAccessError
+	if a == nil || errors.As(b, &access) && access.hint != "" {
+		return b
+	}
+	return a
+}
+
+func (c *Client) etcdCredentialsOf(ctx context.Context, t target) (*EtcdCredentials, error) {
+	begun := time.Now()
+	got, err := c.readEtcdCredentials(nodeContext(ctx, t), t)
+	switch {
+	case err == nil:
+		return got, nil
+	case status.Code(err) == codes.PermissionDenied && !strings.Contains(err.Error(), "is not supported"):
+		return nil, &EtcdAccessError{
+			Err:  errors.New("the role of this talosconfig may not read etcd's certificates"),
+			hint: "this needs the role os:admin: talosctl config new --roles os:admin, and --talosconfig",
+		}
+	default:
+		return nil, &EtcdAccessError{Err: fmt.Errorf("etcd's certificates: %w", plain(err, t, time.Since(begun)))}
+	}
+}
+
+// readEtcdCredentials reads the two resources. The authority's comes with its
+// private key, which is dropped here.
+func (c *Client) readEtcdCredentials(ctx context.Context, t target) (*EtcdCredentials, error) {
+	l, _, err := c.link(t)
+	if err != nil {
+		return nil, err
+	}
+	root, err := get[*secrets.EtcdRoot](ctx, l.api, secrets.NamespaceName, secrets.EtcdRootType, secrets.EtcdRootID)
+	if err != nil {
+		return nil, err
+	}
+	own, err := get[*secrets.Etcd](ctx, l.api, secrets.NamespaceName, secrets.EtcdType, secrets.EtcdID)
+	if err != nil {
+		return nil, err
+	}
+	ca, admin := root.TypedSpec().EtcdCA, own.TypedSpec().EtcdAdmin
+	if ca == nil || admin == nil {
+		return nil, errEmpty
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca.Crt) {
+		return nil, errors.New("the certificate of its authority cannot be read")
+	}
+	pair, err := tls.X509KeyPair(admin.Crt, admin.Key)
+	if err != nil {
+		return nil, errors.New("the certificate and the key of etcd's clients do not fit") // the reason might quote them
+	}
+	return &EtcdCredentials{&tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}}, nil
+}

@@ -1,0 +1,116 @@
+package talos
+
+import (
+	stdx509 "crypto/x509"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/siderolabs/crypto/x509"
+	secretsres "github.com/siderolabs/talos/pkg/machinery/resources/secrets"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+// holdsEtcdSecrets publishes etcd's certificates on the node, as Talos does.
+func (n *fakeNode) holdsEtcdSecrets() *x509.PEMEncodedCertificateAndKey {
+	t := n.world.t
+	t.Helper()
+	ca, err := x509.NewCertificateAuthorityFromCertificateAndKey(n.world.bundle.Certs.Etcd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := x509.NewKeyPair(ca, x509.CommonName("talos"), x509.NotAfter(time.Now().Add(time.Hour)),
+		x509.ExtKeyUsage([]stdx509.ExtKeyUsage{stdx509.ExtKeyUsageClientAuth}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := &x509.PEMEncodedCertificateAndKey{Crt: pair.CrtPEM, Key: pair.KeyPEM}
+	root := secretsres.NewEtcdRoot(secretsres.EtcdRootID)
+	root.TypedSpec().EtcdCA = n.world.bundle.Certs.Etcd
+	own := secretsres.NewEtcd()
+	own.TypedSpec().EtcdAdmin = admin
+	n.put(root)
+	n.put(own)
+	return admin
+}
+
+func TestEtcdCredentials(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	c := w.client("10.5.0.2")
+	if _, err := c.EtcdCredentials(t.Context()); err == nil || err.Error() != "no node is known that has etcd's certificates" {
+		t.Errorf("EtcdCredentials before Collect = %v; want that no node is known", err)
+	}
+	if _, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.EtcdCredentials(t.Context()); err == nil || !strings.Contains(err.Error(), "the node does not publish it (yet)") {
+		t.Errorf("EtcdCredentials of nodes that have none = %v; want that they do not publish it", err)
+	}
+
+	nodes[0].hangAll.Store(true) // one that answers is enough
+	nodes[1].denied.Store(true)
+	admin := nodes[2].holdsEtcdSecrets()
+	got, err := c.EtcdCredentials(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := stdx509.ParseCertificate(got.TLS().Certificates[0].Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leaf.Verify(stdx509.VerifyOptions{Roots: got.TLS().RootCAs, KeyUsages: []stdx509.ExtKeyUsage{stdx509.ExtKeyUsageClientAuth}}); err != nil {
+		t.Errorf("the client's certificate does not verify by the authority: %v", err)
+	}
+	keepsSecret(t, got, string(admin.Key))
+
+	nodes[2].denied.Store(true)
+	begun := time.Now()
+	_, err = c.EtcdCredentials(t.Context())
+	if err == nil || err.Error() != "the role of this talosconfig may not read etcd's certificates" {
+		t.Errorf("EtcdCredentials where it is refused = %v; want that the role may not", err)
+	}
+	if hinted, ok := err.(interface{ Hint() string }); !ok || !strings.Contains(hinted.Hint(), "os:admin") || time.Since(begun) > 4*time.Second {
+		t.Errorf("refusal %v after %s; want a hint at os:admin, within the timeout", err, time.Since(begun))
+	}
+
+	c.cfg.forwarded = true
+	if _, err := c.EtcdCredentials(t.Context()); err == nil || !strings.Contains(err.Error(), "through a proxy only") {
+		t.Errorf("EtcdCredentials through a proxy = %v; want that it is not possible", err)
+	}
+}
+
+// keepsSecret prints and writes the credentials in every way there is.
+func keepsSecret(t *testing.T, c *EtcdCredentials, key string) {
+	t.Helper()
+	var all []string
+	for _, v := range []any{c, *c, struct{ C *EtcdCredentials }{c}, []EtcdCredentials{*c}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			all = append(all, fmt.Sprintf(verb, v))
+		}
+		j, err := json.Marshal(v)
+		if err != nil {
+			t.Error(err)
+		}
+		y, err := yaml.Marshal(v)
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, string(j), string(y))
+	}
+	for _, text := range all {
+		if strings.Contains(text, "PRIVATE KEY") || strings.Contains(text, key) || strings.Contains(text, "RootCAs") || strings.Contains(text, "Certificates") {
+			t.Errorf("a printed form gives the secret away: %.200s", text)
+		}
+	}
+	if !strings.Contains(all[0], "redacted") {
+		t.Errorf("printed = %q; want it to say that something was left out", all[0])
+	}
+	if _, err := json.Marshal(cluster.Got(c)); err != nil {
+		t.Error(err)
+	}
+}
