@@ -23,6 +23,8 @@ type flags struct {
 	Output     string
 	NoColor    bool
 	VIPs       []string
+	// Election is owner's alone.
+	Election bool
 }
 
 // bindOutput adds what every command has.

@@ -42,6 +42,8 @@ type observer struct {
 	depth kube.Depth
 	arp   *arp.Client  // nil: the segment is not asked
 	vips  []netip.Addr // asked for by hand
+
+	election *election // nil: etcd is not asked
 }
 
 // observer opens the clients that a look takes.
@@ -54,7 +56,7 @@ func (f *Factory) observer(ask witnesses) (*observer, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &observer{vips: vips, depth: ask.depth}
+	o := &observer{vips: vips, depth: ask.depth, election: f.election()}
 	if len(vips) == 0 {
 		o.vips = cfg.VIPs
 	}
@@ -115,7 +117,7 @@ func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapsh
 		round = o.kube.Round(timed, o.depth)
 	}
 	wire := listenIn(timed, o.arp)
-	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: facts, VIPs: o.vips, Learned: func(news talos.Learned) {
+	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: o.election.facts(facts), VIPs: o.vips, Learned: func(news talos.Learned) {
 		for _, addr := range news.VIPs {
 			round.VIP(addr)
 			wire.vip(addr)
@@ -127,8 +129,10 @@ func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapsh
 	if err != nil {
 		return snap, o.explain(err, snap)
 	}
+	elections := o.election.begin(ctx, o.talos, snap)
 	round.Fill(snap)
 	wire.fill(snap)
+	elections.fill(snap)
 	return snap, ctx.Err()
 }
 

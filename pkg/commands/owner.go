@@ -27,10 +27,16 @@ says: that only selects the rows shown by -o wide.
 
 Two holders are looked at again before they are called a split brain, for a
 handover overlaps for up to a second. Where nobody claims the VIP and a node is
-silent, the verdict is unknown: the silent one may be the owner.`,
+silent, the verdict is unknown: the silent one may be the owner.
+
+--election reads the queue for the VIP from the nodes' etcd, on port 2379: who is
+next, what is left of each lease, and how long a crash of the owner would take
+now. It needs the role os:admin, for it reads etcd's certificates from Talos. They
+are never written, and nothing in etcd is changed.`,
 		Example: `  vipctl owner
   vipctl owner -o wide
-  vipctl owner -o json --vip 10.5.0.50`,
+  vipctl owner -o json --vip 10.5.0.50
+  vipctl owner --election`,
 		GroupID: groupLook,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -44,6 +50,7 @@ silent, the verdict is unknown: the silent one may be the owner.`,
 		},
 	}
 	opts.bind(cmd)
+	f.bindElection(cmd.Flags())
 	return cmd
 }
 

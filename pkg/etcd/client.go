@@ -62,14 +62,16 @@ func dialTCP(ctx context.Context, at netip.AddrPort) (net.Conn, error) {
 // elections of each VIP: one view a node, in the order of the nodes. It returns
 // within the timeout, or when ctx ends.
 func (c *Client) Collect(ctx context.Context, snap *cluster.Snapshot) {
+	vips := make([]netip.Addr, len(snap.VIPs))
 	for i := range snap.VIPs {
+		vips[i] = snap.VIPs[i].Addr
 		snap.VIPs[i].Elections = make([]cluster.ElectionView, len(snap.Nodes))
 	}
 	var wg sync.WaitGroup
 	for i := range snap.Nodes {
 		wg.Go(func() {
 			n := &snap.Nodes[i]
-			for v, election := range c.ask(ctx, n, snap.VIPs) {
+			for v, election := range c.ask(ctx, n, vips) {
 				snap.VIPs[v].Elections[i] = cluster.ElectionView{Node: n.Name, Election: election}
 			}
 		})
@@ -78,7 +80,7 @@ func (c *Client) Collect(ctx context.Context, snap *cluster.Snapshot) {
 }
 
 // ask asks one node's etcd for the election of each VIP.
-func (c *Client) ask(ctx context.Context, n *cluster.Node, vips []cluster.VIP) []cluster.Seen[cluster.Election] {
+func (c *Client) ask(ctx context.Context, n *cluster.Node, vips []netip.Addr) []cluster.Seen[cluster.Election] {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	elections := make([]cluster.Seen[cluster.Election], len(vips))
@@ -88,12 +90,12 @@ func (c *Client) ask(ctx context.Context, n *cluster.Node, vips []cluster.VIP) [
 		defer func() { _ = m.conn.Close() }()
 	}
 	var wg sync.WaitGroup
-	for i, v := range vips {
+	for i, vip := range vips {
 		wg.Go(func() {
 			err := err
 			var e cluster.Election
 			if err == nil {
-				e, err = readElection(ctx, m, v.Addr)
+				e, err = readElection(ctx, m, vip)
 			}
 			if err != nil {
 				err = fmt.Errorf("etcd on %s (%s): %w", n.Name, at, c.plain(ctx, err))

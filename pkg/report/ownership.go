@@ -36,6 +36,8 @@ type VIPOwnership struct {
 	// Sightings are there where one look was not enough: both, in their order.
 	// The verdict above weighs them.
 	Sightings []Sighting `json:"sightings,omitempty"`
+	// Election is the queue in etcd, where it was asked for.
+	Election *ElectionReport `json:"election,omitempty"`
 }
 
 // OwnershipFinding is something wrong with a VIP, and what to do about it.
@@ -120,7 +122,7 @@ func newVIPOwnership(s *cluster.Snapshot, j Judged) VIPOwnership {
 	v := VIPOwnership{
 		VIP: j.VIP.String(), Verdict: j.Verdict.Ownership.String(),
 		Owners: append([]string{}, j.Verdict.Owners...), Reason: j.Verdict.Reason,
-		Witnesses: []WitnessClaim{}, Findings: []OwnershipFinding{},
+		Witnesses: []WitnessClaim{}, Findings: []OwnershipFinding{}, Election: newElection(s, j.VIP),
 	}
 	if j.Verdict.Ownership == vip.Owned && len(v.Owners) == 1 {
 		v.Owner = v.Owners[0]

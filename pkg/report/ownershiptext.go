@@ -25,6 +25,11 @@ func (o *Ownership) Grids(wide bool) []Grid {
 	if wide {
 		grids = append(grids, o.witnessGrid())
 	}
+	for _, v := range o.VIPs {
+		if v.Election != nil {
+			grids = append(grids, v.Election.grid(v.VIP))
+		}
+	}
 	return slices.Concat(grids, o.nodeGrids(wide))
 }
 

@@ -13,6 +13,7 @@ var documents = map[string]func() any{
 	"ownership.owned":      func() any { return someOwnership() },
 	"ownership.splitbrain": func() any { return someSplitBrain() },
 	"ownership.trouble":    func() any { return someTrouble() },
+	"ownership.election":   func() any { return electionOf(someElection()) },
 	"etcdreport.degraded":  func() any { return NewEtcd(someCluster(), "cp-2") },
 	"doctorreport.fail":    func() any { return someDoctor() },
 	"drillreport.three":    func() any { return someRun() },

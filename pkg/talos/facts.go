@@ -21,13 +21,16 @@ const (
 	// node is asked for them, and the others only where it does not answer soon.
 	Addresses Facts = 1 << iota
 	naming
+	leading
 	details
 	// Ownership is Addresses, and what tells more of an owner: version, stage,
 	// links, who wants which address, and who campaigns.
 	Ownership = Addresses | naming
+	// Elections is Ownership, and who leads etcd.
+	Elections = Ownership | leading
 	// Everything is all that a cluster.Node holds of the Talos API. Every node is
 	// asked for all of it, its view of the members included.
-	Everything = Ownership | details
+	Everything = Elections | details
 )
 
 // slowLimit bounds the questions for whose answer a node asks somebody else:
@@ -113,7 +116,7 @@ func questions(facts Facts, limit time.Duration) []question {
 		fact(naming, 0, func(r *reply) *cluster.Seen[cluster.Version] { return &r.node.Version }, readVersion),
 		fact(naming, 0, func(r *reply) *cluster.Seen[cluster.Stage] { return &r.node.Stage }, readStage),
 		fact(naming, 0, func(r *reply) *cluster.Seen[[]string] { return &r.node.Campaigns }, readCampaigns),
-		slowFact(limit, details, 0, func(r *reply) *cluster.Seen[cluster.EtcdStatus] { return &r.node.Etcd }, readEtcd),
+		slowFact(limit, leading, 0, func(r *reply) *cluster.Seen[cluster.EtcdStatus] { return &r.node.Etcd }, readEtcd),
 		slowFact(limit, details, 0, func(r *reply) *cluster.Seen[[]cluster.Alarm] { return &r.node.Alarms }, readAlarms),
 		fact(details, 0, func(r *reply) *cluster.Seen[time.Time] { return &r.node.BootTime }, readBootTime),
 		fact(details, 0, func(r *reply) *cluster.Seen[[]cluster.Service] { return &r.node.Services }, readServices),

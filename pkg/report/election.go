@@ -1,0 +1,165 @@
+package report
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vipctl/vipctl/pkg/checks"
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+// ElectionReport is the election of a VIP, as etcd has it.
+type ElectionReport struct {
+	// Revision is etcd's, of the newest answer; the candidates are those of
+	// that answer. It is 0 where nobody answered.
+	Revision int64 `json:"revision"`
+	// Asked are the nodes whose etcd was asked.
+	Asked []ElectionAsked `json:"asked"`
+	// Candidates are in the order in which they take the VIP.
+	Candidates []ElectionCandidate `json:"candidates"`
+	// Predicted is missing where nobody is the owner, or nobody is next.
+	Predicted *CrashPrediction `json:"predicted,omitempty"`
+	// Notes say what keeps a prediction from coming true.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// ElectionAsked is a node whose etcd was asked. With an error it said nothing.
+type ElectionAsked struct {
+	Node     string `json:"node"`
+	Revision int64  `json:"revision,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+// ElectionCandidate is a key in the queue.
+type ElectionCandidate struct {
+	Position int    `json:"position"` // from 1 on
+	Hostname string `json:"hostname"`
+	// Node is the node of that host name, "" where there is none or more than
+	// one.
+	Node string `json:"node"`
+	Role string `json:"role" jsonschema:"enum=owner,enum=next,enum=waiting"`
+	// Lease is in lower-case hexadecimal.
+	Lease string `json:"lease"`
+	// TTLSeconds is the lease's whole time, AgeSeconds how long ago it was last
+	// kept alive, RemainingSeconds what is left. etcd counts what is left in
+	// whole seconds: it is up to a second more, and the age as much less. They
+	// are missing where Error says why.
+	TTLSeconds       *float64 `json:"ttlSeconds,omitempty"`
+	AgeSeconds       *float64 `json:"ageSeconds,omitempty"`
+	RemainingSeconds *float64 `json:"remainingSeconds,omitempty"`
+	// Ghost says that nobody waits behind this key. When its turn comes nobody
+	// takes the VIP until the lease has run out.
+	Ghost       bool   `json:"ghost"`
+	GhostReason string `json:"ghostReason,omitempty"`
+	Error       string `json:"error,omitempty"`
+}
+
+// CrashPrediction is for how long the VIP would be gone if its owner crashed at
+// the moment of the answer.
+type CrashPrediction struct {
+	// Follower is for an owner that follows in etcd, Leader for one that leads.
+	Follower Prediction `json:"follower"`
+	Leader   Prediction `json:"leader"`
+	// OwnerIsEtcdLeader says which of them holds now; it is missing where that
+	// is not known.
+	OwnerIsEtcdLeader *bool `json:"ownerIsEtcdLeader,omitempty"`
+	// Now is the one that holds, or both together where it is not known.
+	Now Prediction `json:"now"`
+}
+
+// newElection returns the report on the VIP's election, nil where nobody asked.
+func newElection(s *cluster.Snapshot, addr netip.Addr) *ElectionReport {
+	i := slices.IndexFunc(s.VIPs, func(v cluster.VIP) bool { return v.Addr == addr })
+	if i < 0 || len(s.VIPs[i].Elections) == 0 {
+		return nil
+	}
+	r := &ElectionReport{Asked: []ElectionAsked{}, Candidates: []ElectionCandidate{}}
+	for _, view := range s.VIPs[i].Elections {
+		revision := view.Election.Value().Revision
+		r.Asked = append(r.Asked, ElectionAsked{view.Node, revision, view.Election.Err()})
+		r.Revision = max(r.Revision, revision)
+	}
+	queue := s.Queue(addr)
+	for i, q := range queue {
+		r.Candidates = append(r.Candidates, newCandidate(i, q))
+	}
+	if len(queue) > 0 {
+		r.predict(checks.EtcdVerdict(s), queue)
+	}
+	return r
+}
+
+func newCandidate(i int, q cluster.Queued) ElectionCandidate {
+	c := ElectionCandidate{
+		Position: i + 1, Hostname: q.Hostname, Node: q.Node, Role: "waiting", Lease: q.Lease,
+		Ghost: q.Ghost != "", GhostReason: q.Ghost,
+	}
+	if i < 2 {
+		c.Role = [...]string{"owner", "next"}[i]
+	}
+	ttl, knowsTTL := q.TTL.Get()
+	left, knowsLeft := q.Remaining.Get()
+	if !knowsTTL || !knowsLeft {
+		c.Error = cmp.Or(q.TTL.Err(), q.Remaining.Err())
+		return c
+	}
+	c.TTLSeconds, c.RemainingSeconds, c.AgeSeconds = &ttl, &left, new(max(0, ttl-left))
+	return c
+}
+
+// predict fills in how long a crash of the owner would take, and what may keep
+// that from coming true.
+func (r *ElectionReport) predict(etcd checks.EtcdState, queue []cluster.Queued) {
+	heir, ghosts := cluster.Heir(queue)
+	if heir == nil {
+		r.Notes = append(r.Notes, "nobody waits behind "+queue[0].Hostname+": if it crashes, the VIP stays away until a candidate is there")
+		return
+	}
+	if etcd.Voters > 0 && etcd.Health != checks.EtcdUnknown && etcd.Tolerance == 0 {
+		r.Notes = append(r.Notes, "etcd bears no loss now: if the owner crashes, the VIP stays away until there is a quorum again")
+	}
+	leads := leadership(etcd, queue[0].Node)
+	r.Predicted = &CrashPrediction{
+		Follower: crashNow(queue[0], ghosts, vip.OwnerFollows),
+		Leader:   crashNow(queue[0], ghosts, vip.OwnerLeads),
+		Now:      crashNow(queue[0], ghosts, leads),
+	}
+	if leads != vip.LeadershipUnknown {
+		r.Predicted.OwnerIsEtcdLeader = new(leads == vip.OwnerLeads)
+	}
+}
+
+// leadership says whether the election's owner leads etcd.
+func leadership(etcd checks.EtcdState, owner string) vip.Leadership {
+	for _, m := range etcd.Members {
+		switch {
+		case !m.Leader || m.Node == "" || owner == "":
+		case m.Node == owner:
+			return vip.OwnerLeads
+		default:
+			return vip.OwnerFollows
+		}
+	}
+	return vip.LeadershipUnknown
+}
+
+// crashNow predicts a crash of the owner at the moment when etcd was asked.
+// Where it did not tell what is left of a lease, it may be all of it.
+func crashNow(owner cluster.Queued, ghosts []cluster.Queued, leads vip.Leadership) Prediction {
+	var p vip.Prediction
+	if left, ok := owner.Remaining.Get(); ok {
+		behind := make([]time.Duration, len(ghosts))
+		for i, g := range ghosts {
+			behind[i] = inSeconds(g.Remaining.Value())
+		}
+		p = vip.PredictCrashNow(inSeconds(owner.TTL.Value()), inSeconds(left), behind, leads)
+	} else {
+		p = vip.PredictCrash(inSeconds(owner.TTL.Value()), leads)
+	}
+	return Prediction{LowerSeconds: p.Lower.Seconds(), UpperSeconds: p.Upper.Seconds(), Basis: p.Basis}
+}
+
+func inSeconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

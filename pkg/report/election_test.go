@@ -1,0 +1,150 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+// candidate is a key in the queue, with what is left of a lease of 60 s; less
+// than nothing is left of one that could not be asked about.
+func candidate(host, lease string, left float64) cluster.Candidate {
+	c := cluster.Candidate{Hostname: host, Lease: lease, TTL: cluster.Got(60.0), Remaining: cluster.Got(left)}
+	if left < 0 {
+		gone := errors.New("the lease has ended")
+		c.TTL, c.Remaining = cluster.Missed[float64](gone), cluster.Missed[float64](gone)
+	}
+	return c
+}
+
+func queued(revision int64, list ...cluster.Candidate) cluster.Seen[cluster.Election] {
+	return cluster.Got(cluster.Election{Revision: revision, Candidates: list})
+}
+
+// someElection is that of someCluster: cp-1 owns and leads etcd, behind it are a
+// ghost and cp-2. The third node's etcd does not answer, the second's is behind.
+func someElection() *cluster.Snapshot {
+	s := someCluster()
+	for i := range 2 {
+		s.Nodes[i].Campaigns = cluster.Got([]string{"eth0"})
+	}
+	s.VIPs[0].Elections = []cluster.ElectionView{
+		{Node: "cp-1", Election: queued(42, candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52), candidate("cp-2", "a4", 47))},
+		{Node: "cp-2", Election: queued(40, candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52))},
+		{Node: "cp-3", Election: cluster.Missed[cluster.Election](errors.New("etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"))},
+	}
+	return s
+}
+
+func electionOf(s *cluster.Snapshot) *Ownership {
+	claims := s.Claims(someVIP)
+	return NewOwnership(s, Judged{VIP: someVIP, Claims: claims, Verdict: vip.Judge(claims)})
+}
+
+func TestElectionReport(t *testing.T) {
+	tests := []struct {
+		name string
+		edit func(*cluster.Snapshot, *cluster.VIP)
+		want []string // each is in the table form
+		not  []string
+	}{
+		{"the newest answer counts", func(*cluster.Snapshot, *cluster.VIP) {},
+			[]string{"1 cp-1 cp-1 owner a1 41 s of 60 s -", "2 cp-2 cp-2 next a2 52 s of 60 s ghost: ", "3 cp-2 cp-2 waiting a4 47 s of 60 s -",
+				"not asked: etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"}, nil},
+		{"an owner that leads etcd waits for the whole lease again, one that follows for the longest lease ahead of the heir",
+			func(*cluster.Snapshot, *cluster.VIP) {},
+			[]string{"a crash of cp-1 now: 61.8 - 65.5 s", "if it did not lead etcd: 52 - 53.5 s"}, nil},
+		{"an owner that follows", func(s *cluster.Snapshot, v *cluster.VIP) {
+			lead(s, "a2")
+			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52))
+		}, []string{"a crash of cp-1 now: 41 - 42.5 s", "if it led etcd: 61.8 - 65.5 s"}, []string{"ghost"}},
+		{"nobody knows the leader", func(s *cluster.Snapshot, _ *cluster.VIP) { lead(s, "") },
+			[]string{"a crash of cp-1 now: 52 - 65.5 s"}, []string{"if it"}},
+		{"nobody waits", func(_ *cluster.Snapshot, v *cluster.VIP) {
+			v.Elections = v.Elections[:1]
+			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41))
+		}, []string{"nobody waits behind cp-1: if it crashes, the VIP stays away"}, []string{"a crash of", "not asked"}},
+		{"an empty queue", func(_ *cluster.Snapshot, v *cluster.VIP) { v.Elections[0].Election = queued(42) },
+			[]string{"nobody is in the queue"}, []string{"HOST", "a crash of"}},
+		{"a lease that ended while it was asked about: any time up to the whole", func(s *cluster.Snapshot, v *cluster.VIP) {
+			lead(s, "a2")
+			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", -1), candidate("cp-2", "a2", 52))
+		}, []string{"1 cp-1 cp-1 owner a1 - the lease has ended", "a crash of cp-1 now: 39.5 - 60.5 s"}, nil},
+		{"two members left: no loss is borne", func(*cluster.Snapshot, *cluster.VIP) {}, []string{"etcd bears no loss now"}, nil},
+		{"nobody could be asked", func(_ *cluster.Snapshot, v *cluster.VIP) {
+			for i := range v.Elections {
+				v.Elections[i].Election = cluster.Missed[cluster.Election](errors.New("the role may not"))
+			}
+		}, []string{"ELECTION of 192.0.2.50", "not asked: the role may not"}, []string{"HOST", "nobody is in the queue", "a crash of"}},
+		{"a host that is no node", func(s *cluster.Snapshot, v *cluster.VIP) {
+			s.Nodes = s.Nodes[:2]
+			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41), candidate("old", "a9", 12), candidate("cp-2", "a2", 9))
+		}, []string{"2 old - next a9 12 s of 60 s ghost: "}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := someElection()
+			tt.edit(s, &s.VIPs[0])
+			text := tableOf(t, electionOf(s))
+			for _, want := range tt.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("no %q in\n%s", want, text)
+				}
+			}
+			for _, not := range tt.not {
+				if strings.Contains(text, not) {
+					t.Errorf("%q in\n%s", not, text)
+				}
+			}
+		})
+	}
+}
+
+// TestElectionsOfTwoVIPs: each has a queue of its own.
+func TestElectionsOfTwoVIPs(t *testing.T) {
+	s := someElection()
+	second := netip.MustParseAddr("2001:db8::50")
+	s.VIPs = append(s.VIPs, cluster.VIP{Addr: second, Elections: []cluster.ElectionView{
+		{Node: "cp-1", Election: queued(42, candidate("cp-2", "b2", 30), candidate("cp-1", "b1", 31))}}})
+	doc := NewOwnership(s, Judged{VIP: someVIP}, Judged{VIP: second})
+	for i, want := range []string{"cp-1", "cp-2"} {
+		if e := doc.VIPs[i].Election; e == nil || e.Candidates[0].Node != want {
+			t.Errorf("election of %s = %+v; want %s at its head", doc.VIPs[i].VIP, e, want)
+		}
+	}
+	if p := doc.VIPs[1].Election.Predicted; p == nil || *p.OwnerIsEtcdLeader || p.Now != p.Follower || p.Now.LowerSeconds != 30 {
+		t.Errorf("predicted = %+v; want that of an owner that follows, 30 s at least", p)
+	}
+	if got := electionOf(someCluster()).VIPs[0].Election; got != nil {
+		t.Errorf("election = %+v where nobody asked; want none", got)
+	}
+}
+
+// lead makes the members know this leader.
+func lead(s *cluster.Snapshot, id string) {
+	for i := range s.Nodes {
+		if e, ok := s.Nodes[i].Etcd.Get(); ok {
+			e.Leader = id
+			s.Nodes[i].Etcd = cluster.Got(e)
+		}
+	}
+}
+
+// tableOf is the table form with single spaces.
+func tableOf(t *testing.T, doc *Ownership) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := Write(&out, Table, doc); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(out.String()) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	return strings.Join(lines, "\n")
+}
