@@ -14,10 +14,6 @@ import (
 	"github.com/vipctl/vipctl/pkg/talos"
 )
 
-// electionGrace is how long etcd has to answer where the nodes took the whole
-// timeout for theirs.
-const electionGrace = 800 * time.Millisecond
-
 // election is that etcd is asked for the queue of each VIP. Its methods do nothing on nil.
 type election struct {
 	streams *cli.Streams
@@ -62,8 +58,8 @@ func (e *election) begin(ctx context.Context, nodes *talos.Client, of *cluster.S
 	}
 	h := &hustings{done: make(chan struct{}), snap: &cluster.Snapshot{Nodes: slices.Clone(of.Nodes), VIPs: slices.Clone(of.VIPs)}}
 	end := of.TakenAt.Add(e.timeout)
-	if grace := time.Now().Add(electionGrace); end.Before(grace) {
-		end = grace
+	if late := time.Now().Add(grace); end.Before(late) {
+		end = late
 	}
 	go func() {
 		defer close(h.done)
