@@ -18,11 +18,12 @@ func TestSnapshot(t *testing.T) {
 	lab := newLab(t, "--lease-ttl", "5s")
 	lab.until(0, "doctor")
 	secrets := lab.secrets()
-	for _, command := range []string{"owner", "etcd", "doctor"} {
-		t.Run(command, func(t *testing.T) {
+	for _, live := range []string{"owner", "owner --election", "etcd", "doctor"} {
+		command, flags, _ := strings.Cut(live, " ")
+		t.Run(live, func(t *testing.T) {
 			lab := lab.in(t)
 			path := filepath.Join(t.TempDir(), "snapshot.json")
-			live := lab.on(command, "-o", "json", "--save", path)
+			live := lab.on(append([]string{command, "-o", "json", "--save", path}, strings.Fields(flags)...)...)
 			info, err := os.Stat(path)
 			if err != nil || info.Mode().Perm() != 0o600 {
 				t.Fatalf("the snapshot = %v, %v; want a file of mode 0600\n%s", info, err, live)

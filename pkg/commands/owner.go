@@ -25,9 +25,19 @@ func newOwnerCommand(f *Factory, runF func(context.Context, *ownerOptions) error
 whether the answers agree. A verdict rests on all of them, whatever --nodes
 says: that only selects the rows shown by -o wide.
 
-Two holders are looked at again before they are called a split brain, for a
-handover overlaps for up to a second. Where nobody claims the VIP and a node is
-silent, the verdict is unknown: the silent one may be the owner.
+Other witnesses are asked at the same time, and may contradict: the certificate
+that answers on port 6443 of the VIP, or where nobody does apid's on port 50000;
+the hardware addresses that answer on the wire, where this machine is on the
+segment and has CAP_NET_RAW; and this machine's neighbour table. What the cluster
+shows to be wrong is a finding, with a hint. What could not be asked is no
+finding, and shown apart.
+
+Two holders and a dispute are looked at again after 2 s, for a handover overlaps
+for up to a second. Where nobody claims the VIP and a node is silent, the verdict
+is unknown: the silent one may be the owner.
+
+With --save the snapshot is kept, and --from judges one that was kept, with no
+cluster at hand. It holds no secret.
 
 --election reads the queue for the VIP from the nodes' etcd, on port 2379: who is
 next, what is left of each lease, and how long a crash of the owner would take
@@ -36,7 +46,9 @@ are never written, and nothing in etcd is changed.`,
 		Example: `  vipctl owner
   vipctl owner -o wide
   vipctl owner -o json --vip 10.5.0.50
-  vipctl owner --election`,
+  vipctl owner --election
+  vipctl owner --save snapshot.json
+  vipctl owner --from snapshot.json -o wide`,
 		GroupID: groupLook,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
