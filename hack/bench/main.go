@@ -25,7 +25,8 @@ import (
 
 // benches are the subcommands.
 var benches = map[string]func(ctx context.Context, args []string, out io.Writer) error{
-	"up": benchUp,
+	"owner": benchOwner,
+	"up":    benchUp,
 }
 
 func main() {

@@ -28,7 +28,7 @@ var sees = map[floor][]floor{
 	entry:   {wiring},
 	lab:     {},
 	leaf:    {},
-	tool:    {lab},
+	tool:    {lab, adapter},
 }
 
 // neighbours are the imports that do not point to a floor below.
@@ -126,7 +126,7 @@ var plan = map[string]room{
 	"pkg/lab/talosapi":  {lab, parts},
 	"pkg/lab/truth":     {lab, parts},
 
-	"hack/bench":  {tool, torment},
+	"hack/bench":  {tool, timing},
 	"hack/soak":   {tool, torment},
 	"hack/procfs": {floor: tool},
 
@@ -142,6 +142,13 @@ var (
 	}
 	// parts is what the lab is made of.
 	parts = map[string]string{"pkg/lab/...": "the lab's own parts"}
+	// timing is what the bench needs: both sides, to time one against the other.
+	timing = map[string]string{
+		"pkg/lab":     "brings the lab up and down",
+		"pkg/lab/...": "the instants of its log, and the name of its processes",
+		"hack/procfs": "what the kernel tells of the lab's processes",
+		"pkg/talos":   "times a collection, beside a bare client's",
+	}
 	// torment is what a tool needs that starts labs.
 	torment = map[string]string{
 		"pkg/lab":     "brings the lab up and down",
@@ -153,8 +160,8 @@ var (
 // worlds are the libraries that each speak to one outside world, and the
 // packages that know that world. Tests may use any of them.
 var worlds = map[string][]string{
-	"github.com/siderolabs/talos":     {"pkg/talos", "pkg/lab", "pkg/lab/..."},
-	"github.com/cosi-project/runtime": {"pkg/talos", "pkg/lab", "pkg/lab/..."},
+	"github.com/siderolabs/talos":     {"pkg/talos", "pkg/lab", "pkg/lab/...", "hack/bench"},
+	"github.com/cosi-project/runtime": {"pkg/talos", "pkg/lab", "pkg/lab/...", "hack/bench"},
 	"go.etcd.io/etcd":                 {"pkg/etcd", "pkg/lab", "pkg/lab/..."},
 	"google.golang.org/grpc":          {"pkg/talos", "pkg/etcd", "pkg/lab", "pkg/lab/..."},
 	"k8s.io":                          {"pkg/kube", "pkg/lab", "pkg/lab/..."},
