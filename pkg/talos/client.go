@@ -13,18 +13,17 @@ package talos
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
 	"sync"
-	"time"
 
 	talosclient "github.com/siderolabs/talos/pkg/machinery/client"
 	"github.com/siderolabs/talos/pkg/machinery/client/dialer"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
 )
 
@@ -32,6 +31,7 @@ import (
 // kept until Close. It may be used by several goroutines.
 type Client struct {
 	cfg *Config
+	tls *tls.Config // nil: the client library makes it
 
 	mu    sync.Mutex
 	links map[target]*link  // mu guards links, keyed by where only
@@ -45,6 +45,13 @@ func New(cfg *Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, links: map[target]*link{}, nodes: map[string]member{}}
 	// Credentials that cannot be used must show now, not as a row of each node.
+	var err error
+	if c.tls, err = tlsConfig(cfg.file.Contexts[cfg.Context]); err != nil {
+		return nil, &FileError{Path: cfg.Path, Err: err}
+	}
+	if c.tls != nil {
+		return c, nil
+	}
 	l, err := c.dial(target{addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 1)})
 	if err != nil {
 		return nil, &FileError{Path: cfg.Path, Err: err}
@@ -127,23 +134,13 @@ func (c *Client) drop(t target, l *link) {
 	_ = l.close()
 }
 
-// dial prepares a connection; gRPC makes it on first use. Nothing is ever sent
-// twice: a reboot that is repeated reboots twice.
+// dial prepares a connection; gRPC makes it on first use.
 func (c *Client) dial(t target) (*link, error) {
 	dialFunc := c.cfg.dialer
 	if dialFunc == nil {
 		dialFunc = dialer.DynamicProxyDialer
 	}
-	opts := []grpc.DialOption{
-		grpc.WithContextDialer(dialFunc),
-		grpc.WithDisableRetry(),
-		grpc.WithDisableServiceConfig(),
-		grpc.WithIdleTimeout(0),
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
-			MinConnectTimeout: c.cfg.Timeout,
-		}),
-	}
+	opts := append(c.dialOptions(), grpc.WithContextDialer(dialFunc))
 	endpoints := c.cfg.Endpoints
 	if t.addr.IsValid() {
 		endpoints = []string{t.addr.String()}
@@ -157,6 +154,9 @@ func (c *Client) dial(t target) (*link, error) {
 		talosclient.WithEndpoints(endpoints...),
 		talosclient.WithSideroV1KeysDir(c.cfg.keysDir),
 		talosclient.WithGRPCDialOptions(opts...),
+	}
+	if c.tls != nil {
+		options = append(options, talosclient.WithTLSConfig(c.tls))
 	}
 	if c.cfg.cluster != "" {
 		options = append(options, talosclient.WithCluster(c.cfg.cluster))

@@ -107,7 +107,7 @@ func TestDiscovery(t *testing.T) {
 		},
 		{
 			name: "a talosconfig node that proves to be a control plane is one", endpoints: []string{"10.5.0.2"}, nodes: []string{"10.5.0.9"},
-			arrange: func(w *world, _ []*fakeNode) { w.node("cp-new", "10.5.0.9", 0xa9) },
+			arrange: func(w *world, _ []*fakeNode) { w.node("cp-new", "10.5.0.9", 0xa9).configureVIP("10.5.0.50") },
 			want:    "cp-1@10.5.0.2, cp-2@10.5.0.3, cp-3@10.5.0.4, cp-new@10.5.0.9",
 		},
 		{
@@ -139,6 +139,9 @@ func TestDiscovery(t *testing.T) {
 			snap, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership, VIPs: tt.vips})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if fewer, err := w.open(w.config(tt.endpoints, tt.nodes)).Collect(t.Context(), CollectOptions{Facts: Addresses, VIPs: tt.vips}); err != nil || names(fewer) != tt.want {
+				t.Errorf("nodes of Addresses = %s, %v; want %s", names(fewer), err, tt.want)
 			}
 			if got := names(snap); got != tt.want {
 				t.Errorf("nodes = %s; want %s", got, tt.want)

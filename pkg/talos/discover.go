@@ -86,7 +86,7 @@ func (s *survey) announce(vips []netip.Addr) {
 		tell(&news.VIPs, addr)
 	}
 	for _, v := range s.visits {
-		if !slices.Contains(vips, v.at) && (v.named || v.ok() && slices.Contains(ownAddrs(v, vips), v.at) && v.reply.heard&ofType != 0 && isControlPlane(v, vips)) {
+		if !slices.Contains(vips, v.at) && (v.named || v.ok() && slices.Contains(ownAddrs(v, vips), v.at) && provenControlPlane(v)) {
 			tell(&news.Nodes, v.at)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 func machinesOf(visits []*visit, vips []netip.Addr) []*visit {
 	var rows []*visit
 	for _, v := range byWorth(visits, vips) {
-		if v.ok() && isControlPlane(v, vips) && !slices.ContainsFunc(rows, func(r *visit) bool { return same(r, v, vips) }) {
+		if v.ok() && isControlPlane(v, vips) && !slices.ContainsFunc(rows, func(r *visit) bool { return same(r, v, visits, vips) }) {
 			rows = append(rows, v)
 		}
 	}
@@ -46,25 +46,51 @@ func byWorth(visits []*visit, vips []netip.Addr) []*visit {
 }
 
 func isControlPlane(v *visit, vips []netip.Addr) bool {
-	typ, known := v.reply.node.Type.Get()
-	if known {
-		return typ == "controlplane" || typ == "init"
+	if v.reply.node.Type.Known() || v.reply.node.VIPs.Known() {
+		return provenControlPlane(v)
 	}
 	return v.origin != fromNodes && !slices.Contains(vips, v.at)
+}
+
+// provenControlPlane says whether a node said that it is one: by its type, or by
+// its configuration of etcd, which no worker has.
+func provenControlPlane(v *visit) bool {
+	if typ, known := v.reply.node.Type.Get(); known {
+		return typ == "controlplane" || typ == "init"
+	}
+	return v.reply.node.VIPs.Known()
 }
 
 // same says whether two visits reached the same machine: the same etcd member,
 // or the same host name with an address in common. The name alone would hide
 // that two machines share it, which Talos's election does not survive.
-func same(a, b *visit, vips []netip.Addr) bool {
-	idA, okA := a.reply.memberID.Get()
-	idB, okB := b.reply.memberID.Get()
-	if okA && okB {
+func same(a, b *visit, visits []*visit, vips []netip.Addr) bool {
+	if idA, idB := memberOf(a, visits, vips), memberOf(b, visits, vips); idA != "" && idB != "" {
 		return idA == idB
 	}
 	nameA, okA := a.reply.node.Hostname.Get()
 	nameB, okB := b.reply.node.Hostname.Get()
 	return okA && okB && nameA == nameB && overlap(ownAddrs(a, vips), ownAddrs(b, vips))
+}
+
+// memberOf is the ID of the etcd member that runs on the visited node: as it
+// says itself, or as that member's address says; "" where neither does.
+func memberOf(v *visit, visits []*visit, vips []netip.Addr) string {
+	if id, ok := v.reply.memberID.Get(); ok {
+		return id
+	}
+	own := ownAddrs(v, vips)
+	for _, other := range visits {
+		if !other.ok() {
+			continue
+		}
+		for _, m := range other.reply.node.Members.Value() {
+			if overlap(own, hosts(m)) {
+				return m.ID
+			}
+		}
+	}
+	return ""
 }
 
 // silent says whether a visit was to a control-plane node that did not answer.

@@ -184,8 +184,10 @@ func readServices(ctx context.Context, api *talosclient.Client) ([]cluster.Servi
 	return services(resp), nil
 }
 
+// readMembers asks the node's own etcd: Talos would otherwise ask any member, so
+// that no node's view could be told from another's, and shake hands with all.
 func readMembers(ctx context.Context, api *talosclient.Client) ([]cluster.Member, error) {
-	resp, err := api.EtcdMemberList(ctx, &machineapi.EtcdMemberListRequest{})
+	resp, err := api.EtcdMemberList(ctx, &machineapi.EtcdMemberListRequest{QueryLocal: true})
 	if err != nil {
 		return nil, err
 	}

@@ -175,7 +175,7 @@ func (s *survey) through(v *visit) target {
 // answered takes note that a visit learned something.
 func (s *survey) answered(v *visit) {
 	v.weigh()
-	if s.relay == nil && v.origin == fromEndpoint && v.direct.ok() && v.reply.heard&ofType != 0 && v.reply.node.Type.Value() != "worker" {
+	if s.relay == nil && v.origin == fromEndpoint && v.direct.ok() && v.reply.heard&ofVIPs != 0 && v.reply.node.Type.Value() != "worker" {
 		s.relay = v
 		for _, w := range s.visits {
 			s.settle(w)

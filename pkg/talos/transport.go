@@ -1,0 +1,100 @@
+package talos
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	talosclient "github.com/siderolabs/talos/pkg/machinery/client"
+	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// answerLimit is the most that one answer may be, a list as a whole. The
+// largest that is asked for, the statuses of static pods, are some tens of
+// kilobytes; the client's own limit of 32 MiB would let a node that lies take
+// the memory of a look at a thousand clusters.
+const answerLimit = 4 << 20
+
+// connBuffer is what gRPC keeps for reading and for writing of a connection, in
+// place of 32 KiB each: questions and answers are small.
+const connBuffer = 4 << 10
+
+// dialOptions hold for every connection. Nothing is ever sent twice: a reboot
+// that is repeated reboots twice.
+func (c *Client) dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithDisableRetry(),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithIdleTimeout(0),
+		grpc.WithReadBufferSize(connBuffer),
+		grpc.WithWriteBufferSize(connBuffer),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(answerLimit)),
+		grpc.WithChainStreamInterceptor(limitList),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
+			MinConnectTimeout: c.cfg.Timeout,
+		}),
+	}
+}
+
+// limitList ends a list that grows beyond answerLimit: its resources come as
+// messages of their own, as many as the node likes.
+func limitList(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	stream, err := open(ctx, desc, conn, method, opts...)
+	if err != nil || !strings.HasSuffix(method, "/List") {
+		return stream, err
+	}
+	return &limitedStream{ClientStream: stream, left: answerLimit}, nil
+}
+
+type limitedStream struct {
+	grpc.ClientStream
+	left int // bytes
+}
+
+func (s *limitedStream) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if msg, ok := m.(proto.Message); ok && err == nil {
+		if s.left -= proto.Size(msg); s.left < 0 {
+			return status.Errorf(codes.ResourceExhausted, "the list is larger than max (%d)", answerLimit)
+		}
+	}
+	return err
+}
+
+// tlsConfig is what every connection of a context uses, nil where the context
+// identifies us otherwise (Omni) and the client library must see to it.
+func tlsConfig(selected *clientconfig.Context) (*tls.Config, error) {
+	if selected.Auth.Basic != nil || selected.Auth.SideroV1 != nil {
+		return nil, nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if selected.CA != "" {
+		pem, err := base64.StdEncoding.DecodeString(selected.CA)
+		if err != nil {
+			return nil, fmt.Errorf("the CA is not base64: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("the CA holds no certificate")
+		}
+	}
+	pair, err := talosclient.CertificateFromConfigContext(selected)
+	if err != nil {
+		return nil, err
+	}
+	if pair != nil {
+		cfg.Certificates = []tls.Certificate{*pair}
+	}
+	return cfg, nil
+}
