@@ -60,7 +60,7 @@ func (s *survey) connect(v *visit, a *attempt) {
 	s.work(func() func() {
 		l, reused, err := s.client.link(a.target)
 		if err == nil {
-			err = l.ready(a.ctx)
+			err = s.client.explained(a.ctx, a.target, l.ready(a.ctx))
 		}
 		return func() {
 			a.link, a.reused = l, reused

@@ -77,6 +77,8 @@ func plain(err error, t target, took time.Duration) error {
 	}
 	text := message(err)
 	switch {
+	case errors.Is(err, errMaintenance):
+		return errMaintenance
 	case state.IsNotFoundError(err):
 		return errors.New("the node does not publish it (yet)")
 	case timedOut(err):
@@ -89,9 +91,28 @@ func plain(err error, t target, took time.Duration) error {
 		return fmt.Errorf("not authorized: %s", strings.TrimPrefix(strings.TrimPrefix(text, "not authorized"), ": "))
 	case status.Code(err) == codes.Unimplemented:
 		return fmt.Errorf("not supported by this node: %s", text)
+	case status.Code(err) == codes.ResourceExhausted && strings.Contains(text, "larger than max"):
+		return fmt.Errorf("the answer is larger than %d MiB, and was not read", answerLimit>>20)
 	default:
-		return errors.New(text)
+		return errors.New(stranger(text))
 	}
+}
+
+// stranger says what is wrong where something answers that is not to be
+// trusted. The library's words stay where they tell more.
+func stranger(text string) string {
+	for _, s := range []struct{ has, says string }{
+		{"first record does not look like a TLS handshake", "what answers there does not speak TLS, and so is no Talos API"},
+		{"server preface", "what answers there speaks TLS but not gRPC, and so is no Talos API"},
+		{"signed by unknown authority", "another cluster's node answers there, or a stranger: " + text},
+		{"certificate has expired or is not yet valid", "its certificate is out of date, or a clock is wrong, its or ours: " + text},
+		{"certificate is valid for", "its certificate is not for this address: " + text},
+	} {
+		if strings.Contains(text, s.has) {
+			return s.says
+		}
+	}
+	return text
 }
 
 // message strips what gRPC and net wrap around the reason.

@@ -1,0 +1,155 @@
+package talos
+
+import (
+	"crypto/tls"
+	stdx509 "crypto/x509"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/siderolabs/crypto/x509"
+	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
+	"github.com/siderolabs/talos/pkg/machinery/resources/network"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// replace puts another server at a node's address, which does with each
+// connection what it likes. No other node can forward there.
+func (w *world) replace(addr string, serve func(net.Conn)) {
+	w.t.Helper()
+	w.isolate(addr)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = l.Close() })
+	w.mu.Lock()
+	w.ports[net.JoinHostPort(addr, "50000")] = l.Addr().String()
+	w.mu.Unlock()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				serve(conn)
+			}()
+		}
+	}()
+}
+
+// shows serves TLS with a certificate of the bundle.
+func (w *world) shows(bundle *secrets.Bundle, clients tls.ClientAuthType, opts ...x509.Option) func(net.Conn) {
+	w.t.Helper()
+	ca, err := x509.NewCertificateAuthorityFromCertificateAndKey(bundle.Certs.OS)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	base := []x509.Option{x509.NotAfter(time.Now().Add(time.Hour)), x509.ExtKeyUsage([]stdx509.ExtKeyUsage{stdx509.ExtKeyUsageServerAuth})}
+	pair, err := x509.NewKeyPair(ca, slices.Concat(base, opts)...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg := &tls.Config{Certificates: []tls.Certificate{*pair.Certificate}, ClientAuth: clients, NextProtos: []string{"h2"}}
+	return func(conn net.Conn) {
+		_, _ = io.Copy(io.Discard, tls.Server(conn, cfg))
+	}
+}
+
+// A node that is hostile or broken costs nobody else an answer, and its row says
+// in plain words what happened.
+func TestHostileNode(t *testing.T) {
+	other, err := secrets.NewBundle(secrets.NewClock(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const cp2 = "10.5.0.3"
+	own := x509.IPAddresses([]net.IP{net.ParseIP(cp2)})
+	for _, tt := range []struct {
+		name    string
+		arrange func(*world, []*fakeNode)
+		want    string // in the error of cp-2's addresses
+	}{
+		{"it accepts and says nothing", func(w *world, _ []*fakeNode) {
+			w.replace(cp2, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+		}, "no answer from 10.5.0.3:50000 within"},
+		{"it drips", func(w *world, _ []*fakeNode) {
+			w.replace(cp2, func(c net.Conn) {
+				for _, err := c.Write([]byte{22}); err == nil; _, err = c.Write([]byte{3}) {
+					time.Sleep(100 * time.Millisecond)
+				}
+			})
+		}, ""},
+		{"garbage", func(w *world, _ []*fakeNode) {
+			w.replace(cp2, func(c net.Conn) { _, _ = c.Write([]byte(strings.Repeat("garbage ", 1000))) })
+		}, "does not speak TLS, and so is no Talos API"},
+		{"a certificate of another cluster", func(w *world, _ []*fakeNode) { w.replace(cp2, w.shows(other, tls.RequireAnyClientCert, own)) }, "another cluster's node answers there, or a stranger"},
+		{"a certificate that has expired", func(w *world, _ []*fakeNode) {
+			w.replace(cp2, w.shows(w.bundle, tls.RequireAnyClientCert, own, x509.NotBefore(time.Now().Add(-2*time.Hour)), x509.NotAfter(time.Now().Add(-time.Hour))))
+		}, "a clock is wrong, its or ours"},
+		{"a certificate for another address", func(w *world, _ []*fakeNode) {
+			w.replace(cp2, w.shows(w.bundle, tls.RequireAnyClientCert, x509.IPAddresses([]net.IP{net.ParseIP("10.5.0.77")})))
+		}, "its certificate is not for this address: x509: certificate is valid for 10.5.0.77, not 10.5.0.3"},
+		{"maintenance mode: it asks for no certificate", func(w *world, _ []*fakeNode) { w.replace(cp2, w.shows(other, tls.NoClientCert, own)) }, "maintenance mode"},
+		{"an answer beyond measure", func(_ *world, n []*fakeNode) {
+			r := network.NewAddressStatus(network.NamespaceName, "eth0/huge")
+			r.TypedSpec().Address = addressStatus("10.5.0.99/32").TypedSpec().Address
+			r.TypedSpec().LinkName = strings.Repeat("x", answerLimit+1)
+			n[1].put(r)
+		}, "the answer is larger than 4 MiB"},
+		{"a list without end", func(_ *world, n []*fakeNode) {
+			for i := range 12 {
+				r := network.NewAddressStatus(network.NamespaceName, "eth0/"+strings.Repeat("i", i+1))
+				r.TypedSpec().Address = addressStatus("10.5.0.99/32").TypedSpec().Address
+				r.TypedSpec().LinkName = strings.Repeat("x", answerLimit/10)
+				n[1].put(r)
+			}
+		}, "the answer is larger than 4 MiB"},
+		{"an older Talos does not know a type", func(_ *world, n []*fakeNode) { n[1].unknown = network.AddressStatusType }, "this version of Talos does not know it"},
+		{"a role that may not", func(_ *world, n []*fakeNode) { n[1].denied.Store(true) }, "not authorized"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			nodes := threeNodes(w)
+			tt.arrange(w, nodes)
+			c := w.client("10.5.0.2", cp2)
+			c.cfg.Timeout = 1500 * time.Millisecond
+			begun := time.Now()
+			snap, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership})
+			if took := time.Since(begun); err != nil || took > 2*time.Second {
+				t.Fatalf("Collect = %v after %v; want it within the timeout", err, took)
+			}
+			for _, name := range []string{"cp-1", "cp-3"} {
+				if n := snap.Node(name); n == nil || !n.Addresses.Known() {
+					t.Errorf("%s is not known: rows are %s", name, names(snap))
+				}
+			}
+			n := snap.Node("cp-2")
+			if n == nil {
+				t.Fatalf("rows are %s; want cp-2 among them", names(snap))
+			}
+			if got := n.Addresses.Err(); got == "" || got == "not asked" || !strings.Contains(got, tt.want) || strings.Contains(got, "rpc error") {
+				t.Errorf("cp-2 says %q; want %q in it and no noise", got, tt.want)
+			}
+		})
+	}
+}
+
+// A newer Talos says more than is known here, which does not matter.
+func TestNewerTalos(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	for _, m := range nodes[0].members {
+		m.ProtoReflect().SetUnknown(protowire.AppendString(protowire.AppendTag(nil, 9000, protowire.BytesType), "news"))
+	}
+	snap, err := w.client("10.5.0.2").Collect(t.Context(), CollectOptions{Facts: Ownership})
+	if err != nil || names(snap) != allThree || len(snap.Node("cp-1").Members.Value()) != 3 {
+		t.Errorf("Collect = %s, %v; want %s", names(snap), err, allThree)
+	}
+}
