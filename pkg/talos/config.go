@@ -170,9 +170,9 @@ func parse(r io.Reader) (*clientconfig.Config, error) {
 func unread(err error) error {
 	var types *yaml.TypeError
 	if errors.As(err, &types) {
-		return fmt.Errorf("it is no talosconfig: %s", strings.Join(types.Errors, "; "))
+		return fmt.Errorf("it is no talosconfig: %s", tidy(strings.Join(types.Errors, "; ")))
 	}
-	return fmt.Errorf("it is no talosconfig: %w", err)
+	return fmt.Errorf("it is no talosconfig: %s", tidy(err.Error()))
 }
 
 // check finds what would fail when dialling, without dialling.
