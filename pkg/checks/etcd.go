@@ -42,6 +42,8 @@ type EtcdState struct {
 	Health EtcdHealth
 	// Reasons are why it is not healthy, lower case; none where it is.
 	Reasons []string
+	// Notes are what to know or put right that does not speak against its health.
+	Notes []EtcdNote
 	// Voters is the number of voting members, Healthy of those known to be
 	// healthy. Both are 0 where no node listed the members.
 	Voters, Healthy int
@@ -53,27 +55,41 @@ type EtcdState struct {
 	Leader string
 	// Members are in the order of their host names.
 	Members []EtcdMember
-	Alarms  []cluster.Alarm
+	// Outsiders are the control-plane nodes that no member is on.
+	Outsiders []EtcdOutsider
+	// Differences are what the nodes do not list alike.
+	Differences []EtcdDifference
+	// OnVIP are the URLs of members that hold a VIP.
+	OnVIP  []EtcdURL
+	Alarms []cluster.Alarm
+	// Stability compares the two samples of the members' status, nil where there
+	// is one.
+	Stability *EtcdStability
+	// Indispensable are the voters of which none may be lost now, Doubtful those
+	// of which that is not known; by host name, or else ID.
+	Indispensable, Doubtful []string
+	// Owners are the nodes that own a VIP, one an entry.
+	Owners []EtcdVIPOwner
 }
 
-// EtcdMember is one member of etcd with what it says of itself.
-type EtcdMember struct {
-	cluster.Member
-	// Node is the name of its node, "" where no node of the snapshot fits.
-	Node string
-	// Said is the member's own status.
-	Said   cluster.Seen[cluster.EtcdStatus]
-	Leader bool
-	// Status is Pass, Fail, or Unknown where it could not be asked; Problem
-	// says why it is not Pass.
-	Status  Status
-	Problem string
+// EtcdNote is something to know of etcd.
+type EtcdNote struct {
+	// About is a stable word for programs: evenVoters, etcdVersions,
+	// talosVersions, fragmentation, databaseSize, behind, leaderOwnsVIP,
+	// elsewhere.
+	About   string
+	Message string // lower case, without a full stop
+	Hint    string // what to do about it, "" where nothing is to be done
 }
 
-// EtcdVerdict judges etcd: its members are those of the first node that lists
-// them, their health is what each says of itself.
+// EtcdVerdict judges etcd: its members are those that its leader's node lists,
+// or the most nodes do; their health is what each says of itself, the last time
+// that it was asked.
 func EtcdVerdict(s *cluster.Snapshot) EtcdState {
-	state := EtcdState{Members: members(s), Alarms: alarms(s)}
+	state := EtcdState{
+		Members: members(s), Outsiders: outsiders(s), Differences: differences(s), OnVIP: urlsOnVIP(s),
+		Alarms: alarms(s), Stability: stability(s),
+	}
 	for _, m := range state.Members {
 		if m.Learner {
 			continue
@@ -88,7 +104,10 @@ func EtcdVerdict(s *cluster.Snapshot) EtcdState {
 		state.Tolerance = max(0, state.Healthy-state.Quorum)
 	}
 	state.Leader = markLeader(state.Members)
+	state.Owners = vipOwners(s, state.Members)
+	state.Indispensable, state.Doubtful = state.precious()
 	state.Reasons = state.complaints(s)
+	state.Notes = state.notes(s)
 	state.Health = state.health()
 	if len(state.Members) == 0 && nobodyIsLed(s) {
 		state.Health = EtcdNoQuorum
@@ -111,30 +130,6 @@ func (e *EtcdState) health() EtcdHealth {
 	}
 }
 
-// Survives says whether etcd keeps its quorum without the members of those
-// host names: Pass, Fail, or Unknown where it hangs on members that could not
-// be asked.
-func (e *EtcdState) Survives(without ...string) Status {
-	var healthy, silent int
-	for _, m := range e.Members {
-		switch {
-		case m.Learner || slices.Contains(without, m.Hostname) || slices.Contains(without, m.Node):
-		case m.Status == Pass:
-			healthy++
-		case m.Status == Unknown:
-			silent++
-		}
-	}
-	switch {
-	case e.Voters > 0 && healthy >= e.Quorum:
-		return Pass
-	case e.Voters == 0 || healthy+silent >= e.Quorum:
-		return Unknown
-	default:
-		return Fail
-	}
-}
-
 // complaints are everything that keeps etcd from being healthy.
 func (e *EtcdState) complaints(s *cluster.Snapshot) []string {
 	var found []string
@@ -143,143 +138,92 @@ func (e *EtcdState) complaints(s *cluster.Snapshot) []string {
 	}
 	for _, m := range e.Members {
 		if m.Status != Pass {
-			found = append(found, cmp.Or(m.Hostname, m.ID)+": "+m.Problem)
+			found = append(found, m.Label()+": "+m.Problem)
 		}
 	}
-	for _, judge := range []func(*cluster.Snapshot) Finding{membersAgree, oneLeader, noLearnerOrAlarm} {
+	for _, o := range e.Outsiders {
+		if o.Status == Fail {
+			found = append(found, o.Node+": "+o.Problem)
+		}
+	}
+	for _, judge := range []func(*cluster.Snapshot) Finding{membersAgree, oneLeader, noLearnerOrAlarm, etcdNotOnVIP} {
 		if f := judge(s); f.Status == Fail || f.Status == Warn {
 			found = append(found, f.Message)
 		}
 	}
+	if e.Stability != nil {
+		found = append(found, e.Stability.Findings...)
+	}
 	return found
 }
 
-// members joins the members of the first list with what each says of itself.
-func members(s *cluster.Snapshot) []EtcdMember {
-	i := slices.IndexFunc(s.Nodes, func(n cluster.Node) bool { return len(n.Members.Value()) > 0 })
-	if i < 0 {
-		return nil
+// notes are what to know beyond the verdict.
+func (e *EtcdState) notes(s *cluster.Snapshot) []EtcdNote {
+	var notes []EtcdNote
+	if f := votersOdd(s); f.Status == Warn {
+		notes = append(notes, EtcdNote{"evenVoters", f.Message, f.Hint})
 	}
-	var list []EtcdMember
-	for _, m := range s.Nodes[i].Members.Value() {
-		member := EtcdMember{Member: m}
-		if n := nodeOf(s, m); n != nil {
-			member.Node, member.Said = n.Name, n.Etcd
-			member.Status, member.Problem = memberHealth(n)
-		} else {
-			member.Problem = "no control-plane node of this name was seen"
+	for _, o := range e.Outsiders {
+		if o.Status != Fail {
+			notes = append(notes, EtcdNote{"elsewhere", o.Node + ": " + o.Problem, ""})
 		}
-		list = append(list, member)
 	}
-	slices.SortFunc(list, func(a, b EtcdMember) int {
-		return strings.Compare(a.Hostname+a.ID, b.Hostname+b.ID)
-	})
-	return list
+	notes = append(notes, versionNotes(e.Members)...)
+	notes = append(notes, storeNotes(e.Members)...)
+	if e.Stability != nil {
+		notes = append(notes, e.Stability.Notes...)
+	}
+	return notes
 }
 
-// nodeOf finds a member's node: by the ID that its etcd says it has, else by
-// its name.
-func nodeOf(s *cluster.Snapshot, m cluster.Member) *cluster.Node {
-	for i := range s.Nodes {
-		if said, ok := s.Nodes[i].Etcd.Get(); ok && said.MemberID == m.ID {
-			return &s.Nodes[i]
+// versionNotes say where members run different versions. It is the rule while
+// nodes are upgraded one by one, and no fault; it should not last.
+func versionNotes(members []EtcdMember) []EtcdNote {
+	const hint = "finish the upgrade: talosctl -n NODE upgrade, node by node"
+	var notes []EtcdNote
+	for _, kind := range []struct {
+		about, what string
+		of          func(EtcdMember) string
+	}{
+		{"etcdVersions", "etcd", func(m EtcdMember) string { return m.Said.Value().Version }},
+		{"talosVersions", "Talos", func(m EtcdMember) string { return m.Talos }},
+	} {
+		if groups := grouped(members, kind.of); len(groups) > 1 {
+			notes = append(notes, EtcdNote{kind.about, fmt.Sprintf("versions of %s differ: %s", kind.what, joinGroups(groups)), hint})
 		}
 	}
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
-		if !n.Etcd.Known() && m.Hostname != "" && (n.Name == m.Hostname || n.Hostname.Value() == m.Hostname) {
-			return n
-		}
-	}
-	return nil
+	return notes
 }
 
-// memberHealth judges one member by its own status, and by Talos's health
-// check of its service.
-func memberHealth(n *cluster.Node) (status Status, problem string) {
-	said, ok := n.Etcd.Get()
-	i := slices.IndexFunc(n.Services.Value(), func(s cluster.Service) bool { return s.ID == "etcd" })
-	switch {
-	case i >= 0 && n.Services.Value()[i].HealthKnown && !n.Services.Value()[i].Healthy:
-		return Fail, "Talos finds service etcd not healthy"
-	case !ok:
-		return Unknown, "status not known: " + n.Etcd.Err()
-	case said.Leader == "":
-		return Fail, "knows of no leader"
-	case len(said.Errors) > 0:
-		return Fail, strings.Join(said.Errors, ", ")
-	default:
-		return Pass, ""
-	}
+// group is a value with the names of those that have it.
+type group struct {
+	value string
+	names []string
 }
 
-// markLeader marks the leader that all who know of one agree on, and returns
-// its host name.
-func markLeader(list []EtcdMember) string {
-	leader := ""
-	for _, m := range list {
-		named := m.Said.Value().Leader
-		if named != "" && leader != "" && named != leader {
-			return ""
+// grouped groups members by a value of theirs, in the order of the values; "" is
+// none.
+func grouped(members []EtcdMember, of func(EtcdMember) string) []group {
+	var groups []group
+	for _, m := range members {
+		value := of(m)
+		if value == "" {
+			continue
 		}
-		leader = orElse(named, leader)
-	}
-	for i := range list {
-		if leader != "" && list[i].ID == leader {
-			list[i].Leader = true
-			return list[i].Hostname
+		i := slices.IndexFunc(groups, func(g group) bool { return g.value == value })
+		if i < 0 {
+			groups, i = append(groups, group{value: value}), len(groups)
 		}
+		groups[i].names = append(groups[i].names, m.Label())
 	}
-	return ""
+	slices.SortFunc(groups, func(a, b group) int { return cmp.Compare(a.value, b.value) })
+	return groups
 }
 
-// alarms are etcd's alarms. Each node's answer is of the whole cluster: the list
-// goes through raft, and a member's own status needs no quorum. One is enough,
-// and NONE is none.
-func alarms(s *cluster.Snapshot) []cluster.Alarm {
-	var list []cluster.Alarm
-	for i := range s.Nodes {
-		for _, a := range slices.Concat(s.Nodes[i].Alarms.Value(), s.Nodes[i].Etcd.Value().Alarms) {
-			if a.Alarm != "" && a.Alarm != "NONE" && !slices.Contains(list, a) {
-				list = append(list, a)
-			}
-		}
+func joinGroups(groups []group) string {
+	words := make([]string, 0, len(groups))
+	for _, g := range groups {
+		words = append(words, g.value+" on "+strings.Join(g.names, ", "))
 	}
-	return list
-}
-
-// nobodyIsLed says that every node's etcd answered, and none has a leader.
-// The members are not listed then: etcd lists them through its leader.
-func nobodyIsLed(s *cluster.Snapshot) bool {
-	for i := range s.Nodes {
-		if said, ok := s.Nodes[i].Etcd.Get(); !ok || said.Leader != "" {
-			return false
-		}
-	}
-	return len(s.Nodes) > 0
-}
-
-func quorumSurvives(s *cluster.Snapshot) Finding {
-	e := EtcdVerdict(s)
-	if e.Voters == 0 {
-		return Finding{Unknown, "the members of etcd are not known", ""}
-	}
-	var t tally
-	for _, m := range e.Members {
-		switch status := e.Survives(m.Hostname); {
-		case m.Learner:
-		case status == Fail:
-			t.say(Fail, "%s must not be lost", m.Hostname)
-		case status == Unknown:
-			t.say(Unknown, "not known whether %s may be lost", m.Hostname)
-		default:
-			t.pass()
-		}
-	}
-	f := t.finding(fmt.Sprintf("%d of %d voters are healthy, %d make a quorum", e.Healthy, e.Voters, e.Quorum),
-		"three control-plane nodes bear the loss of one, two bear none: add nodes, or bring back those that are down")
-	if f.Status == Fail {
-		f.Message = fmt.Sprintf("%d of %d voters are healthy, %d make a quorum: %s", e.Healthy, e.Voters, e.Quorum, f.Message)
-	}
-	return f
+	return strings.Join(words, "; ")
 }

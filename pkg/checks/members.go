@@ -1,8 +1,8 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -20,14 +20,15 @@ func membersAgree(s *cluster.Snapshot) Finding {
 			missOf(&t, n, "members of etcd", n.Members)
 		case len(list) == 0:
 			t.say(Fail, "%s lists no members", n.Name)
-		case first == nil:
-			first = n
-			t.pass()
-		case census(list) != census(first.Members.Value()):
-			t.say(Fail, "%s lists %s; %s lists %s", first.Name, census(first.Members.Value()), n.Name, census(list))
+		case !lastSaid(n).Known(): // what it lists is another member's list
+			missOf(&t, n, "its own list of etcd's members", lastSaid(n))
 		default:
+			first = cmp.Or(first, n)
 			t.pass()
 		}
+	}
+	for _, d := range differences(s) {
+		t.say(Fail, "%s", d)
 	}
 	good := ""
 	if first != nil {
@@ -56,9 +57,9 @@ func votersHealthy(s *cluster.Snapshot) Finding {
 		switch {
 		case m.Learner:
 		case m.Status == Fail:
-			t.say(Fail, "%s: %s", m.Hostname, m.Problem)
+			t.say(Fail, "%s: %s", m.Label(), m.Problem)
 		case m.Status == Unknown:
-			t.say(Unknown, "%s: %s", m.Hostname, m.Problem)
+			t.say(Unknown, "%s: %s", m.Label(), m.Problem)
 		default:
 			t.pass()
 		}
@@ -92,25 +93,25 @@ func oneLeader(s *cluster.Snapshot) Finding {
 	var first *cluster.Node
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		said, ok := n.Etcd.Get()
+		said, ok := lastSaid(n).Get()
 		switch {
 		case !ok:
-			missOf(&t, n, "etcd's status", n.Etcd)
+			missOf(&t, n, "etcd's status", lastSaid(n))
 		case said.Leader == "":
 			t.say(Fail, "%s knows of no leader", n.Name)
 		case first == nil:
 			first = n
 			t.pass()
-		case said.Leader != first.Etcd.Value().Leader || said.Term != first.Etcd.Value().Term:
+		case said.Leader != lastSaid(first).Value().Leader || said.Term != lastSaid(first).Value().Term:
 			t.say(Fail, "%s follows %s in term %d, %s follows %s in term %d", first.Name,
-				first.Etcd.Value().Leader, first.Etcd.Value().Term, n.Name, said.Leader, said.Term)
+				lastSaid(first).Value().Leader, lastSaid(first).Value().Term, n.Name, said.Leader, said.Term)
 		default:
 			t.pass()
 		}
 	}
 	good := ""
 	if first != nil {
-		good = fmt.Sprintf("leader %s in term %d", nameOfMember(s, first.Etcd.Value().Leader), first.Etcd.Value().Term)
+		good = fmt.Sprintf("leader %s in term %d", nameOfMember(s, lastSaid(first).Value().Leader), lastSaid(first).Value().Term)
 	}
 	return t.finding(good, "look again in a few seconds: an election takes about one; if it stays, a node is cut off from its peers")
 }
@@ -164,24 +165,35 @@ func etcdNotOnVIP(s *cluster.Snapshot) Finding {
 					t.pass()
 				}
 			}
-			for _, m := range members(s) {
-				for _, url := range slices.Concat(m.PeerURLs, m.ClientURLs) {
-					if hostOf(url) == v.Addr {
-						t.say(Fail, "member %s has the URL %s", m.Hostname, url)
-					}
+			for _, u := range urlsOnVIP(s) {
+				if hostOf(u.URL) == v.Addr {
+					t.say(Fail, "member %s has the URL %s", u.Member, u.URL)
 				}
 			}
 		})
 }
 
-// hostOf returns the address in a URL such as https://192.0.2.1:2380, the zero
-// value where it holds a name.
-func hostOf(url string) netip.Addr {
-	_, rest, _ := strings.Cut(url, "://")
-	hostPort, _, _ := strings.Cut(rest, "/")
-	if ap, err := netip.ParseAddrPort(hostPort); err == nil {
-		return ap.Addr()
+func quorumSurvives(s *cluster.Snapshot) Finding {
+	e := EtcdVerdict(s)
+	if e.Voters == 0 {
+		return Finding{Unknown, "the members of etcd are not known", ""}
 	}
-	addr, _ := netip.ParseAddr(strings.Trim(hostPort, "[]"))
-	return addr
+	var t tally
+	for _, m := range e.Members {
+		switch status := e.Survives(m.ID); {
+		case m.Learner:
+		case status == Fail:
+			t.say(Fail, "%s must not be lost", m.Label())
+		case status == Unknown:
+			t.say(Unknown, "not known whether %s may be lost", m.Label())
+		default:
+			t.pass()
+		}
+	}
+	f := t.finding(fmt.Sprintf("%d of %d voters are healthy, %d make a quorum", e.Healthy, e.Voters, e.Quorum),
+		"three control-plane nodes bear the loss of one, two bear none: add nodes, or bring back those that are down")
+	if f.Status == Fail {
+		f.Message = fmt.Sprintf("%d of %d voters are healthy, %d make a quorum: %s", e.Healthy, e.Voters, e.Quorum, f.Message)
+	}
+	return f
 }
