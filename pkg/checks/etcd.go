@@ -130,14 +130,18 @@ func (e *EtcdState) health() EtcdHealth {
 	}
 }
 
-// complaints are everything that keeps etcd from being healthy.
+// complaints are everything that keeps etcd from being healthy, each once.
 func (e *EtcdState) complaints(s *cluster.Snapshot) []string {
 	var found []string
 	if e.Voters == 0 {
 		found = append(found, "no node lists the members")
 	}
 	for _, m := range e.Members {
-		if m.Status != Pass {
+		switch {
+		case m.Status == Pass:
+		case m.Problem == noLeader:
+			found = append(found, m.Node+" "+noLeader)
+		default:
 			found = append(found, m.Label()+": "+m.Problem)
 		}
 	}
@@ -146,15 +150,28 @@ func (e *EtcdState) complaints(s *cluster.Snapshot) []string {
 			found = append(found, o.Node+": "+o.Problem)
 		}
 	}
-	for _, judge := range []func(*cluster.Snapshot) Finding{membersAgree, oneLeader, noLearnerOrAlarm, etcdNotOnVIP} {
-		if f := judge(s); f.Status == Fail || f.Status == Warn {
-			found = append(found, f.Message)
+	lists, _ := listsAlike(s)
+	leaders, _ := leadersAlike(s)
+	for _, v := range s.VIPs {
+		advertisers(&lists, s, v.Addr)
+	}
+	rest := learnersAndAlarms(s)
+	all := slices.Concat(found, lists.said[Fail], leaders.said[Fail], rest.said[Fail])
+	if e.Stability != nil {
+		all = append(all, e.Stability.Findings...)
+	}
+	return distinct(all)
+}
+
+// distinct drops what comes again.
+func distinct(words []string) []string {
+	var once []string
+	for _, w := range words {
+		if !slices.Contains(once, w) {
+			once = append(once, w)
 		}
 	}
-	if e.Stability != nil {
-		found = append(found, e.Stability.Findings...)
-	}
-	return found
+	return once
 }
 
 // notes are what to know beyond the verdict.

@@ -181,7 +181,7 @@ func memberHealth(n *cluster.Node) (status Status, problem string) {
 	case !ok:
 		return Unknown, "status not known: " + n.Etcd.Err()
 	case said.Leader == "":
-		return Fail, "knows of no leader"
+		return Fail, noLeader
 	case len(said.Errors) > 0:
 		return Fail, strings.Join(said.Errors, ", ")
 	case unapplied(said) > applyLimit:

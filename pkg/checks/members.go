@@ -3,6 +3,7 @@ package checks
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -10,8 +11,17 @@ import (
 )
 
 func membersAgree(s *cluster.Snapshot) Finding {
-	var t tally
-	var first *cluster.Node
+	t, first := listsAlike(s)
+	good := ""
+	if first != nil {
+		good = fmt.Sprintf("%d nodes list the same %d members", t.good, len(first.Members.Value()))
+	}
+	return t.finding(good, "compare talosctl etcd members on each node; a node that was reset must be removed from etcd before it joins again")
+}
+
+// listsAlike compares the lists of members, and returns the first node that has
+// one.
+func listsAlike(s *cluster.Snapshot) (t tally, first *cluster.Node) {
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		list, ok := n.Members.Get()
@@ -30,11 +40,7 @@ func membersAgree(s *cluster.Snapshot) Finding {
 	for _, d := range differences(s) {
 		t.say(Fail, "%s", d)
 	}
-	good := ""
-	if first != nil {
-		good = fmt.Sprintf("%d nodes list the same %d members", t.good, len(first.Members.Value()))
-	}
-	return t.finding(good, "compare talosctl etcd members on each node; a node that was reset must be removed from etcd before it joins again")
+	return t, first
 }
 
 // census writes a list of members so that equal lists are equal strings.
@@ -89,8 +95,20 @@ func votersOdd(s *cluster.Snapshot) Finding {
 }
 
 func oneLeader(s *cluster.Snapshot) Finding {
-	var t tally
-	var first *cluster.Node
+	t, first := leadersAlike(s)
+	good := ""
+	if first != nil {
+		good = fmt.Sprintf("leader %s in term %d", nameOfMember(s, lastSaid(first).Value().Leader), lastSaid(first).Value().Term)
+	}
+	return t.finding(good, "look again in a few seconds: an election takes about one; if it stays, a node is cut off from its peers")
+}
+
+// noLeader is what is said of a member or node that follows nobody.
+const noLeader = "knows of no leader"
+
+// leadersAlike compares whom the members follow, and returns the first node whose
+// member follows somebody.
+func leadersAlike(s *cluster.Snapshot) (t tally, first *cluster.Node) {
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		said, ok := lastSaid(n).Get()
@@ -98,7 +116,7 @@ func oneLeader(s *cluster.Snapshot) Finding {
 		case !ok:
 			missOf(&t, n, "etcd's status", lastSaid(n))
 		case said.Leader == "":
-			t.say(Fail, "%s knows of no leader", n.Name)
+			t.say(Fail, "%s %s", n.Name, noLeader)
 		case first == nil:
 			first = n
 			t.pass()
@@ -109,11 +127,7 @@ func oneLeader(s *cluster.Snapshot) Finding {
 			t.pass()
 		}
 	}
-	good := ""
-	if first != nil {
-		good = fmt.Sprintf("leader %s in term %d", nameOfMember(s, lastSaid(first).Value().Leader), lastSaid(first).Value().Term)
-	}
-	return t.finding(good, "look again in a few seconds: an election takes about one; if it stays, a node is cut off from its peers")
+	return t, first
 }
 
 // nameOfMember is the host name of the member of that ID, or the ID.
@@ -127,7 +141,11 @@ func nameOfMember(s *cluster.Snapshot, id string) string {
 }
 
 func noLearnerOrAlarm(s *cluster.Snapshot) Finding {
-	var t tally
+	t := learnersAndAlarms(s)
+	return t.finding("neither", "a learner becomes a voter by itself once it has caught up; talosctl etcd alarm list, and defragment after NOSPACE")
+}
+
+func learnersAndAlarms(s *cluster.Snapshot) (t tally) {
 	for _, m := range members(s) {
 		if m.Learner {
 			t.say(Fail, "%s is a learner and does not vote", nameOfMember(s, m.ID))
@@ -146,31 +164,34 @@ func noLearnerOrAlarm(s *cluster.Snapshot) Finding {
 	default:
 		t.pass()
 	}
-	return t.finding("neither", "a learner becomes a voter by itself once it has caught up; talosctl etcd alarm list, and defragment after NOSPACE")
+	return t
 }
 
 func etcdNotOnVIP(s *cluster.Snapshot) Finding {
 	return eachVIP(s, "no member advertises "+joined(addrs(s.VIPs)),
 		"set cluster.etcd.advertisedSubnets to the nodes' own subnet, without the VIP; then restart etcd node by node",
-		func(t *tally, v cluster.VIP) {
-			for i := range s.Nodes {
-				n := &s.Nodes[i]
-				advertised, ok := n.Advertise.Get()
-				switch {
-				case !ok:
-					missOf(t, n, "what etcd advertises", n.Advertise)
-				case slices.Contains(advertised, v.Addr):
-					t.say(Fail, "etcd on %s advertises %s", n.Name, v.Addr)
-				default:
-					t.pass()
-				}
-			}
-			for _, u := range urlsOnVIP(s) {
-				if hostOf(u.URL) == v.Addr {
-					t.say(Fail, "member %s has the URL %s", u.Member, u.URL)
-				}
-			}
-		})
+		func(t *tally, v cluster.VIP) { advertisers(t, s, v.Addr) })
+}
+
+// advertisers says who advertises the VIP, by EtcdSpec or by a member's URLs.
+func advertisers(t *tally, s *cluster.Snapshot, addr netip.Addr) {
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		advertised, ok := n.Advertise.Get()
+		switch {
+		case !ok:
+			missOf(t, n, "what etcd advertises", n.Advertise)
+		case slices.Contains(advertised, addr):
+			t.say(Fail, "etcd on %s advertises %s", n.Name, addr)
+		default:
+			t.pass()
+		}
+	}
+	for _, u := range urlsOnVIP(s) {
+		if hostOf(u.URL) == addr {
+			t.say(Fail, "member %s has the URL %s", u.Member, u.URL)
+		}
+	}
 }
 
 func quorumSurvives(s *cluster.Snapshot) Finding {

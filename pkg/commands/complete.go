@@ -48,6 +48,19 @@ func (f *Factory) completeNodes(cmd *cobra.Command, _ []string, typed string) ([
 	})
 }
 
+// completeNodeNames offers what etcd --without takes, without what was given.
+func (f *Factory) completeNodeNames(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return f.ask(cmd, typed, func(doc *report.Ownership) (offers []string) {
+		given := strings.Split(listedBefore(typed), ",")
+		for _, n := range doc.Nodes {
+			if !slices.Contains(given, n.Node) {
+				offers = append(offers, n.Node+"\t"+n.Address)
+			}
+		}
+		return offers
+	})
+}
+
 func (f *Factory) completeVIPs(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return f.ask(cmd, typed, func(doc *report.Ownership) (offers []string) {
 		for _, v := range doc.VIPs {

@@ -58,6 +58,31 @@ func someCluster() *cluster.Snapshot {
 	return s
 }
 
+// someEtcd is that of someCluster, where moreover a member was removed behind the
+// back of one node, there was an election, and much is to be put right.
+func someEtcd() *EtcdReport {
+	s := someCluster()
+	s.EtcdLaterAfter = 1
+	members := s.Nodes[0].Members.Value()
+	s.Nodes[1].Members = cluster.Got(append([]cluster.Member{{ID: "a9", PeerURLs: []string{"https://192.0.2.50:2380"}, Learner: true}}, members...))
+	for i := range 2 {
+		later := s.Nodes[i].Etcd.Value()
+		later.Term, later.Index, later.AppliedIndex = 4, 950, 950-uint64(i)
+		s.Nodes[i].EtcdLater = cluster.Got(later)
+	}
+	later := s.Nodes[1].EtcdLater.Value()
+	later.Version, later.DBSize, later.DBInUse = "3.6.1", 1800<<20, 400<<20
+	s.Nodes[1].EtcdLater = cluster.Got(later)
+	doc := NewEtcd(s, 5*time.Second)
+	state := checks.EtcdVerdict(s)
+	loss, err := state.Without(s, "192.0.2.1", "a3")
+	if err != nil {
+		panic(err)
+	}
+	doc.SetWithout(loss, 5*time.Second)
+	return doc
+}
+
 func someServer(i int) cluster.APIServer {
 	return cluster.APIServer{Answered: true, Status: 200, Certificate: cluster.Certificate{
 		Fingerprint: fmt.Sprintf("f%d", i), Addresses: []netip.Addr{someVIP}, NotAfter: someTime.AddDate(1, 0, 0),

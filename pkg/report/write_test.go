@@ -14,7 +14,7 @@ var documents = map[string]func() any{
 	"ownership.splitbrain": func() any { return someSplitBrain() },
 	"ownership.trouble":    func() any { return someTrouble() },
 	"ownership.election":   func() any { return electionOf(someElection()) },
-	"etcdreport.degraded":  func() any { return NewEtcd(someCluster(), "cp-2") },
+	"etcdreport.degraded":  func() any { return someEtcd() },
 	"doctorreport.fail":    func() any { return someDoctor() },
 	"drillreport.three":    func() any { return someRun() },
 	"versionreport.dev":    func() any { return NewVersion("v0.1.0", "abc", "", "go1.26", "linux/amd64") },

@@ -1,0 +1,193 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Grids shows the verdict, then a row a member, what the nodes do not list
+// alike where there is something, and notes; when wide, also the members as each
+// node lists them.
+func (e *EtcdReport) Grids(wide bool) []Grid {
+	grids := []Grid{e.head()}
+	if len(e.Members)+len(e.Outsiders) > 0 {
+		grids = append(grids, e.memberGrid(wide))
+	}
+	if len(e.Differences) > 0 {
+		g := Grid{Title: "DIFFERENCES", Header: []string{"MEMBER", "ID", "WHAT", "LISTED BY", "MISSING FROM"}}
+		for _, d := range e.Differences {
+			g.Rows = append(g.Rows, []string{d.Member, d.ID, d.What, strings.Join(d.ListedBy, ","), strings.Join(d.MissingFrom, ",")})
+		}
+		grids = append(grids, g)
+	}
+	if wide {
+		views := Grid{Header: []string{"LISTED BY", "MEMBERS", "ERROR"}}
+		for _, v := range e.Views {
+			views.Rows = append(views.Rows, []string{v.Node, strings.Join(v.Members, ","), v.Error})
+		}
+		grids = append(grids, views)
+	}
+	if len(e.Notes) > 0 {
+		g := Grid{}
+		for _, n := range e.Notes {
+			g.Footer = append(g.Footer, "note: "+n.Message)
+			if n.Hint != "" {
+				g.Footer = append(g.Footer, "hint: "+n.Hint)
+			}
+		}
+		grids = append(grids, g)
+	}
+	return grids
+}
+
+// head is the verdict and what it rests on.
+func (e *EtcdReport) head() Grid {
+	g := Grid{Rows: [][]string{
+		{"verdict", e.Verdict},
+		{"voters", fmt.Sprintf("%d, of which %d healthy", e.Voters, e.Healthy)},
+		{"quorum", strconv.Itoa(e.Quorum)},
+		{"may be lost now", strconv.Itoa(e.Tolerance)},
+	}}
+	if e.Voters == 0 { // nobody listed the members
+		for i := range 3 {
+			g.Rows[1+i][1] = "not known"
+		}
+	}
+	add := func(name, value string) { g.Rows = append(g.Rows, []string{name, value}) }
+	if len(e.Indispensable) > 0 {
+		add("must not be lost", strings.Join(e.Indispensable, ", "))
+	}
+	if len(e.Doubtful) > 0 {
+		add("not known", "whether "+strings.Join(e.Doubtful, ", ")+" may be lost")
+	}
+	add("leader", orElse(e.Leader, "not known"))
+	if e.Raft != nil {
+		add("term", e.Raft.String())
+	}
+	for _, r := range e.Reasons {
+		add("reason", r)
+	}
+	for _, a := range e.Alarms {
+		add("alarm", a.Alarm+" of "+e.nameOf(a.MemberID))
+	}
+	if e.Without != nil {
+		add("without "+strings.Join(e.Without.Nodes, ", "), e.Without.String())
+		for _, v := range e.Without.VIPs {
+			add(v.VIP, v.String())
+		}
+	}
+	return g
+}
+
+// nameOf is the host name of a member, or its ID.
+func (e *EtcdReport) nameOf(id string) string {
+	for _, m := range e.Members {
+		if m.ID == id {
+			return orElse(m.Hostname, id)
+		}
+	}
+	return id
+}
+
+// String is for people: "5, unchanged over 1.0 s, 12.3 entries/s".
+func (r *EtcdRaft) String() string {
+	if r.TermAfter == 0 {
+		return fmt.Sprintf("%d, and not known %.1f s later", r.TermBefore, r.Seconds)
+	}
+	if r.TermAfter > r.TermBefore {
+		return fmt.Sprintf("%d -> %d within %.1f s", r.TermBefore, r.TermAfter, r.Seconds)
+	}
+	return fmt.Sprintf("%d, unchanged over %.1f s; %.1f entries/s", r.TermAfter, r.Seconds, r.EntriesPerSecond)
+}
+
+// String is for people.
+func (w *EtcdWithout) String() string {
+	count := fmt.Sprintf("%d of the %d voters needed would be healthy", w.Healthy, w.Needed)
+	switch w.Quorum {
+	case "pass":
+		return fmt.Sprintf("quorum is kept: %s, and %d more may be lost", count, w.Tolerance)
+	case "fail":
+		return "quorum is lost: " + count
+	}
+	if w.Needed == 0 {
+		return "not known: nobody lists the members"
+	}
+	return fmt.Sprintf("not known: %s, and %d could not be asked", count, w.Silent)
+}
+
+// String is for people.
+func (v EtcdLostVIP) String() string {
+	if v.Predicted == nil {
+		return v.Owner + " owns it; nobody takes it over without a quorum"
+	}
+	return fmt.Sprintf("%s owns it: gone for %.3g - %.3g s if that crashes (%s)",
+		v.Owner, v.Predicted.LowerSeconds, v.Predicted.UpperSeconds, v.Predicted.Basis)
+}
+
+func (e *EtcdReport) memberGrid(wide bool) Grid {
+	g := Grid{Header: []string{"MEMBER", "ID", "ROLE", "HEALTH", "TERM", "INDEX", "LAG", "DB", "USED", "VERSION"}}
+	if wide {
+		g.Header = append(g.Header, "BEHIND", "TALOS", "NODE")
+	}
+	g.Header = append(g.Header, "ERROR")
+	for _, m := range e.Members {
+		row := append([]string{m.Hostname, m.ID, m.role(), m.Health}, m.numbers()...)
+		row = append(row, m.Version)
+		if wide {
+			behind := ""
+			if m.Term > 0 {
+				behind = strconv.FormatUint(m.Behind, 10)
+			}
+			row = append(row, behind, m.TalosVersion, m.Node)
+		}
+		g.Rows = append(g.Rows, append(row, m.Error))
+	}
+	for _, o := range e.Outsiders {
+		health := "unhealthy"
+		if !o.Answers {
+			health = "unknown"
+		}
+		row := make([]string, len(g.Header))
+		row[0], row[1], row[2], row[3], row[len(row)-1] = o.Node, o.ID, "none", health, o.Error
+		g.Rows = append(g.Rows, row)
+	}
+	return g
+}
+
+// numbers are term, index, lag, database and its share in use; empty where the
+// member did not say.
+func (m EtcdMember) numbers() []string {
+	if m.Term == 0 {
+		return make([]string, 5)
+	}
+	return []string{
+		strconv.FormatUint(m.Term, 10), strconv.FormatUint(m.Index, 10), strconv.FormatUint(m.Lag, 10),
+		binaryBytes(m.DBSize), fmt.Sprintf("%.0f%%", 100*(1-m.Fragmentation)),
+	}
+}
+
+func (m EtcdMember) role() string {
+	switch {
+	case m.Learner:
+		return "learner"
+	case m.Leader:
+		return "leader"
+	default:
+		return "voter"
+	}
+}
+
+func binaryBytes(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
