@@ -71,7 +71,10 @@ func members(s *cluster.Snapshot) []EtcdMember {
 		list = append(list, member)
 	}
 	measureBehind(list)
-	slices.SortFunc(list, func(a, b EtcdMember) int {
+	slices.SortFunc(list, func(a, b EtcdMember) int { // those without a name come last
+		if (a.Hostname == "") != (b.Hostname == "") {
+			return strings.Compare(b.Hostname, a.Hostname)
+		}
 		return strings.Compare(a.Hostname+a.ID, b.Hostname+b.ID)
 	})
 	return list

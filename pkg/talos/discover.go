@@ -140,11 +140,15 @@ type machine struct {
 }
 
 // machines are the control-plane nodes that a node knows of: etcd's members,
-// whose URLs hold the address that matters, then discovery's.
+// whose URLs hold the address that matters, then discovery's. A member without a
+// name was added and never started: nobody may be at its address, and without an
+// etcd a node cannot win a VIP. A machine that is there is named otherwise too.
 func machines(n *cluster.Node) []machine {
 	var out []machine
 	for _, m := range n.Members.Value() {
-		out = append(out, machine{m.Hostname, append(hosts(m), discovered(n, m.Hostname)...)})
+		if m.Hostname != "" {
+			out = append(out, machine{m.Hostname, append(hosts(m), discovered(n, m.Hostname)...)})
+		}
 	}
 	for _, p := range n.Discovery.Value() {
 		if p.ControlPlane {
