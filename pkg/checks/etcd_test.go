@@ -1,7 +1,9 @@
 package checks
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -30,6 +32,9 @@ func TestEtcdVerdict(t *testing.T) {
 			everywhere(3, leaderless), everywhere(3, listless)), "noQuorum 0/0 quorum 0 tolerance 0 leader "},
 		{"nobody lists members, one was not asked", healthy(3,
 			everywhere(2, leaderless), everywhere(2, listless), down(3)), "unknown 0/0 quorum 0 tolerance 0 leader "},
+		{"nobody lists members, one has no leader and Talos has the others stopped", healthy(3, leaderless(1), listless(1),
+			stoppedEtcd(2), stoppedEtcd(3)), "noQuorum 0/0 quorum 0 tolerance 0 leader "},
+		{"two are stopped", healthy(3, stoppedEtcd(2), stoppedEtcd(3)), "noQuorum 1/3 quorum 2 tolerance 0 leader cp-1"},
 		{"two leaders", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "a3" })), "degraded 3/3 quorum 2 tolerance 1 leader "},
 		{"a learner", healthy(4, everywhere(4, func(i int) change { return listed(i, learner) })), "degraded 3/3 quorum 2 tolerance 1 leader cp-1"},
 		{"an alarm", healthy(3, node(1, func(n *cluster.Node) {
@@ -47,6 +52,179 @@ func TestEtcdVerdict(t *testing.T) {
 		}
 		if (len(e.Reasons) == 0) != (e.Health == EtcdHealthy) {
 			t.Errorf("%s: %v for reasons %q", tt.name, e.Health, e.Reasons)
+		}
+	}
+}
+
+// again gives a node its second sample.
+func again(i int, change func(*cluster.EtcdStatus)) change {
+	return func(s *cluster.Snapshot) {
+		s.EtcdLaterAfter = 1
+		said := s.Nodes[i-1].Etcd.Value()
+		change(&said)
+		s.Nodes[i-1].EtcdLater = cluster.Got(said)
+	}
+}
+
+func grows(by uint64) func(*cluster.EtcdStatus) {
+	return func(e *cluster.EtcdStatus) { e.Index += by; e.AppliedIndex += by }
+}
+
+func stoppedEtcd(i int) change {
+	return node(i, func(n *cluster.Node) {
+		n.Etcd, n.Members = cluster.Missed[cluster.EtcdStatus](errDown), cluster.Missed[[]cluster.Member](errDown)
+		n.Services = cluster.Got([]cluster.Service{{ID: "etcd", State: "Waiting"}})
+	})
+}
+
+func database(size, inUse int64) func(*cluster.EtcdStatus) {
+	return func(e *cluster.EtcdStatus) { e.DBSize, e.DBInUse = size<<20, inUse<<20 }
+}
+
+func TestEtcdReasonsAndNotes(t *testing.T) {
+	rejoined := func(l []cluster.Member) []cluster.Member { // cp-3 under another ID
+		l[2].ID = "b3"
+		return l
+	}
+	for _, tt := range []struct {
+		name    string
+		s       *cluster.Snapshot
+		health  EtcdHealth
+		reasons string // joined by "; "; none must be left out
+		notes   string // what they are about
+	}{
+		{"all is well", healthy(3, everywhere(3, func(i int) change { return again(i, grows(40)) })), EtcdHealthy, "", "leaderOwnsVIP"},
+		{"one lists fewer", healthy(3, listed(3, func(l []cluster.Member) []cluster.Member { return l[:2] })), EtcdDegraded,
+			"cp-1, cp-2 list cp-3, cp-3 does not", "leaderOwnsVIP"},
+		{"one lists a voter that is a learner to the others", healthy(3, listed(3, learner)), EtcdDegraded,
+			"cp-3 lists cp-3 as learner, cp-1, cp-2 do not; cp-1, cp-2 list cp-3 as voter, cp-3 does not", "leaderOwnsVIP"},
+		{"a peer URL that only one lists", healthy(3, listed(2, func(l []cluster.Member) []cluster.Member {
+			l[0].PeerURLs = []string{"https://192.0.2.1:2380", "https://192.0.2.9:2380"}
+			return l
+		})), EtcdDegraded, "cp-2 lists cp-1 as peer URL https://192.0.2.9:2380, cp-1, cp-3 do not", "leaderOwnsVIP"},
+		{"what a node lists whose own etcd is down is another's list", healthy(3, node(3, func(n *cluster.Node) {
+			n.Etcd = cluster.Missed[cluster.EtcdStatus](errDown)
+			n.Members = cluster.Got(n.Members.Value()[:2])
+		})), EtcdDegraded, "cp-3: status not known: context deadline exceeded", "leaderOwnsVIP"},
+		{"a member that was removed goes on", healthy(3, everywhere(3, func(i int) change {
+			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:2] })
+		})), EtcdDegraded, "cp-3: its etcd says that it is member a3, and no such member is listed: it was removed, or belongs to another cluster", "evenVoters leaderOwnsVIP"},
+		{"a node without a member", healthy(3, stoppedEtcd(3), everywhere(2, func(i int) change {
+			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:2] })
+		})), EtcdDegraded, "cp-3: no member of etcd is on this control-plane node: context deadline exceeded", "evenVoters leaderOwnsVIP"},
+		{"a silent address that nobody lists", healthy(3, down(3), everywhere(2, func(i int) change {
+			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:2] })
+		})), EtcdHealthy, "", "evenVoters elsewhere leaderOwnsVIP"},
+		{"the node rejoined, and another member of that name is listed", healthy(3, everywhere(3, func(i int) change { return listed(i, rejoined) })), EtcdDegraded,
+			"cp-3: no control-plane node of this name was seen; cp-3: its etcd says that it is member a3, and no such member is listed: it was removed, or belongs to another cluster", "leaderOwnsVIP"},
+		{"a member that never started", healthy(3, everywhere(3, func(i int) change {
+			return listed(i, func(l []cluster.Member) []cluster.Member { return append(l, cluster.Member{ID: "f9", Learner: true}) })
+		})), EtcdDegraded, "f9: was added and never started; f9 is a learner and does not vote", "leaderOwnsVIP"},
+		{"a URL holds the VIP", healthy(3, everywhere(3, func(i int) change {
+			return listed(i, func(l []cluster.Member) []cluster.Member {
+				l[1].ClientURLs = []string{"https://192.0.2.50:2379"}
+				return l
+			})
+		})), EtcdDegraded, "member cp-2 has the URL https://192.0.2.50:2379", "leaderOwnsVIP"},
+		{"an election while we looked", healthy(3, everywhere(3, func(i int) change {
+			return again(i, func(e *cluster.EtcdStatus) { e.Term, e.Leader = 4, "a2" })
+		})), EtcdDegraded, "an election took place while we looked: term 3 -> 4", ""},
+		{"a log that stands still", healthy(3, again(1, grows(40)), again(2, grows(40)), etcd(3, func(e *cluster.EtcdStatus) { e.Index = 700 }), again(3, grows(0))), EtcdDegraded,
+			"cp-3: its log stands still at entry 700, and another was at 900 already 1.0 s before", "leaderOwnsVIP"},
+		{"a log that catches up", healthy(3, again(1, grows(40)), again(2, grows(40)), etcd(3, func(e *cluster.EtcdStatus) { e.Index = 700 }), again(3, grows(50))), EtcdHealthy, "", "behind leaderOwnsVIP"},
+		{"one that is asked a little earlier is not behind", healthy(3, again(1, grows(40)), again(2, grows(40)), again(3, grows(10))), EtcdHealthy, "", "leaderOwnsVIP"},
+		{"a member that loses its leader between the samples", healthy(3, again(1, grows(1)), again(2, grows(1)), again(3, func(e *cluster.EtcdStatus) { e.Leader = "" })), EtcdDegraded,
+			"cp-3 knows of no leader", "leaderOwnsVIP"},
+		{"a member that goes silent between the samples", healthy(3, again(1, grows(1)), again(2, grows(1)), node(3, func(n *cluster.Node) {
+			n.EtcdLater = cluster.Missed[cluster.EtcdStatus](errDown)
+		})), EtcdDegraded, "cp-3: etcd answered at first, and 1.0 s later: context deadline exceeded", "leaderOwnsVIP"},
+		{"a member that applies too late to serve", healthy(3, etcd(2, func(e *cluster.EtcdStatus) { e.Index = 6000 })), EtcdDegraded,
+			"cp-2: has not applied 5100 entries, and refuses requests", "leaderOwnsVIP"},
+		{"four voters", healthy(4), EtcdHealthy, "", "evenVoters leaderOwnsVIP"},
+		{"versions of etcd differ", healthy(3, etcd(1, func(e *cluster.EtcdStatus) { e.Version = "3.5.9" }), etcd(2, func(e *cluster.EtcdStatus) { e.Version = "3.6.12" })), EtcdHealthy, "", "etcdVersions leaderOwnsVIP"},
+		{"versions of Talos differ", healthy(3, node(2, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Tag: "v1.14.0"}) })), EtcdHealthy, "", "talosVersions leaderOwnsVIP"},
+		{"a database that is mostly free", healthy(3, etcd(1, database(500, 200))), EtcdHealthy, "", "fragmentation leaderOwnsVIP"},
+		{"one that is small and mostly free", healthy(3, etcd(1, database(100, 20))), EtcdHealthy, "", "leaderOwnsVIP"},
+		{"a database near the quota", healthy(3, etcd(1, database(1700, 1600))), EtcdHealthy, "", "databaseSize leaderOwnsVIP"},
+		{"the owner does not lead", healthy(3, everywhere(3, func(i int) change { return etcd(i, func(e *cluster.EtcdStatus) { e.Leader = "a2" }) })), EtcdHealthy, "", ""},
+	} {
+		e := EtcdVerdict(tt.s)
+		var about []string
+		for _, n := range append(e.Notes, e.LeaderOwnerNotes(0)...) {
+			about = append(about, n.About)
+		}
+		if got := strings.Join(e.Reasons, "; "); e.Health != tt.health || got != tt.reasons {
+			t.Errorf("%s: EtcdVerdict = %v for %q; want %v for %q", tt.name, e.Health, got, tt.health, tt.reasons)
+		}
+		if got := strings.Join(about, " "); got != tt.notes {
+			t.Errorf("%s: notes on %q; want %q", tt.name, got, tt.notes)
+		}
+	}
+}
+
+func TestLeaderOwnerNote(t *testing.T) {
+	e := EtcdVerdict(healthy(3))
+	want := "cp-1 leads etcd and owns 192.0.2.50: a crash takes 61.8 - 65.5 s instead of 39.5 - 60.5 s"
+	if notes := e.LeaderOwnerNotes(0); len(notes) != 1 || notes[0].Message != want {
+		t.Errorf("LeaderOwnerNotes(0) = %+v; want %q", notes, want)
+	}
+}
+
+func TestWithout(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		s       *cluster.Snapshot
+		without string
+		want    string // names, quorum, healthy/needed, silent, tolerance, leader, VIPs
+	}{
+		{"a node by name", healthy(3), "cp-2", "cp-2 pass 2/2 silent 0 tolerance 0 leader false"},
+		{"the same by address and by ID", healthy(3), "192.0.2.2 a2 cp-2", "cp-2 pass 2/2 silent 0 tolerance 0 leader false"},
+		{"the leader, which owns the VIP", healthy(3), "cp-1", "cp-1 pass 2/2 silent 0 tolerance 0 leader true 192.0.2.50 leader"},
+		{"two of three", healthy(3), "cp-2 cp-3", "cp-2,cp-3 fail 1/2 silent 0 tolerance 0 leader false"},
+		{"one of five", healthy(5), "cp-5", "cp-5 pass 4/3 silent 0 tolerance 1 leader false"},
+		{"another than the silent one", healthy(3, down(3)), "cp-2", "cp-2 unknown 1/2 silent 1 tolerance 0 leader false"},
+		{"the owner and the leader, who are two", healthy(5, everywhere(5, func(i int) change {
+			return etcd(i, func(e *cluster.EtcdStatus) { e.Leader = "a2" })
+		})), "cp-1 cp-2", "cp-1,cp-2 pass 3/3 silent 0 tolerance 0 leader true 192.0.2.50 leader"},
+		{"a member that no node is known of", healthy(3, func(s *cluster.Snapshot) { s.Nodes = s.Nodes[:2] }), "192.0.2.3", "a3 pass 2/2 silent 0 tolerance 0 leader false"},
+		{"nothing is known of the members", healthy(3, everywhere(3, down)), "cp-1", "cp-1 unknown 0/0 silent 0 tolerance 0 leader false"},
+		{"a stranger", healthy(3), "cp-9", "unknown node or member of etcd \"cp-9\": one of cp-1, cp-2, cp-3"},
+		{"the VIP is nobody's name", healthy(3), "192.0.2.50", "unknown node or member of etcd \"192.0.2.50\": one of cp-1, cp-2, cp-3"},
+		{"nor is the empty one", healthy(3), ",", "unknown node or member of etcd \"\": one of cp-1, cp-2, cp-3"},
+	} {
+		e := EtcdVerdict(tt.s)
+		loss, err := e.Without(tt.s, strings.Fields(strings.ReplaceAll(tt.without, ",", " "))...)
+		if tt.without == "," {
+			loss, err = e.Without(tt.s, "")
+		}
+		got := fmt.Sprintf("%s %v %d/%d silent %d tolerance %d leader %t", strings.Join(loss.Names, ","), loss.Quorum, loss.Healthy, loss.Needed, loss.Silent, loss.Tolerance, loss.Leader)
+		for _, v := range loss.VIPs {
+			got += fmt.Sprintf(" %s %s", v.VIP, v.Leadership)
+		}
+		if unknown, ok := errors.AsType[*UnknownNameError](err); ok {
+			got = unknown.Error() + ": " + unknown.Hint()
+		}
+		if got != tt.want {
+			t.Errorf("%s: Without(%s) = %s; want %s", tt.name, tt.without, got, tt.want)
+		}
+	}
+}
+
+func TestIndispensable(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		s    *cluster.Snapshot
+		want string // indispensable | doubtful
+	}{
+		{"three of three", healthy(3), "|"},
+		{"two of three", healthy(3, leaderless(3)), "cp-1,cp-2|"},
+		{"two of three, and one is silent", healthy(3, down(3)), "|cp-1,cp-2"},
+		{"without a quorum there is nothing left to lose", healthy(3, leaderless(2), leaderless(3)), "|"},
+		{"one", healthy(1), "cp-1|"},
+	} {
+		e := EtcdVerdict(tt.s)
+		if got := strings.Join(e.Indispensable, ",") + "|" + strings.Join(e.Doubtful, ","); got != tt.want {
+			t.Errorf("%s: indispensable|doubtful = %s; want %s", tt.name, got, tt.want)
 		}
 	}
 }

@@ -177,10 +177,12 @@ func outsiders(s *cluster.Snapshot) []EtcdOutsider {
 // check of its service.
 func memberHealth(n *cluster.Node) (status Status, problem string) {
 	said, ok := lastSaid(n).Get()
-	i := slices.IndexFunc(n.Services.Value(), func(s cluster.Service) bool { return s.ID == "etcd" })
+	service := etcdService(n)
 	switch {
-	case i >= 0 && n.Services.Value()[i].HealthKnown && !n.Services.Value()[i].Healthy:
+	case service.HealthKnown && !service.Healthy:
 		return Fail, "Talos finds service etcd not healthy"
+	case stopped(n):
+		return Fail, "service etcd does not run: " + service.State
 	case !ok:
 		return Unknown, "status not known: " + n.Etcd.Err()
 	case said.Leader == "":
@@ -192,6 +194,23 @@ func memberHealth(n *cluster.Node) (status Status, problem string) {
 	default:
 		return Pass, ""
 	}
+}
+
+// etcdService is Talos's service of that name, the zero value where it is not
+// known.
+func etcdService(n *cluster.Node) cluster.Service {
+	i := slices.IndexFunc(n.Services.Value(), func(s cluster.Service) bool { return s.ID == "etcd" })
+	if i < 0 {
+		return cluster.Service{}
+	}
+	return n.Services.Value()[i]
+}
+
+// stopped says that Talos knows of etcd, and does not have it running: it waits,
+// was stopped, or failed.
+func stopped(n *cluster.Node) bool {
+	state := etcdService(n).State
+	return state != "" && state != "Running"
 }
 
 // markLeader marks the leader that all who know of one agree on, and returns
@@ -250,11 +269,13 @@ func alarms(s *cluster.Snapshot) []cluster.Alarm {
 	return list
 }
 
-// nobodyIsLed says that every node's etcd answered, and none has a leader.
+// nobodyIsLed says that every node's etcd answered and has no leader, or does not
+// run.
 // The members are not listed then: etcd lists them through its leader.
 func nobodyIsLed(s *cluster.Snapshot) bool {
 	for i := range s.Nodes {
-		if said, ok := lastSaid(&s.Nodes[i]).Get(); !ok || said.Leader != "" {
+		said, ok := lastSaid(&s.Nodes[i]).Get()
+		if ok && said.Leader != "" || !ok && !stopped(&s.Nodes[i]) {
 			return false
 		}
 	}
