@@ -202,6 +202,7 @@ type fakeNode struct {
 	state    state.State
 	typ      machinetype.Type
 	members  []*machineapi.EtcdMember // nil: no quorum
+	own      []*machineapi.EtcdMember // as the node's own etcd lists them; nil: as members
 
 	bootTime  atomic.Uint64
 	hangAll   atomic.Bool
@@ -461,11 +462,14 @@ func (n *fakeNode) ServiceList(context.Context, *emptypb.Empty) (*machineapi.Ser
 	}}}}, nil
 }
 
-func (n *fakeNode) EtcdMemberList(ctx context.Context, _ *machineapi.EtcdMemberListRequest) (*machineapi.EtcdMemberListResponse, error) {
+func (n *fakeNode) EtcdMemberList(ctx context.Context, req *machineapi.EtcdMemberListRequest) (*machineapi.EtcdMemberListResponse, error) {
 	n.memberLists.Add(1)
 	if n.hangMembers.Load() {
 		<-ctx.Done()
 		return nil, ctx.Err()
+	}
+	if req.GetQueryLocal() && n.own != nil {
+		return &machineapi.EtcdMemberListResponse{Messages: []*machineapi.EtcdMembers{{Members: n.own}}}, nil
 	}
 	if n.members == nil {
 		return nil, status.Error(codes.Unknown, "etcdserver: no leader")
