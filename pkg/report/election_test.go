@@ -68,7 +68,7 @@ func TestElectionReport(t *testing.T) {
 		{"nobody waits", func(_ *cluster.Snapshot, v *cluster.VIP) {
 			v.Elections = v.Elections[:1]
 			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41))
-		}, []string{"nobody waits behind cp-1: if it crashes, the VIP stays away"}, []string{"a crash of", "not asked"}},
+		}, []string{"nobody waits behind cp-1: if it crashes, the VIP stays away"}, []string{"a crash of", "not asked: etcd"}},
 		{"an empty queue", func(_ *cluster.Snapshot, v *cluster.VIP) { v.Elections[0].Election = queued(42) },
 			[]string{"nobody is in the queue"}, []string{"HOST", "a crash of"}},
 		{"a lease that ended while it was asked about: any time up to the whole", func(s *cluster.Snapshot, v *cluster.VIP) {
