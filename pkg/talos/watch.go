@@ -3,8 +3,6 @@ package talos
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -19,7 +17,8 @@ import (
 
 // How a watch finds out that a node is gone, and back. A silent peer is found
 // by asking it, for Talos's servers refuse HTTP/2 pings more often than every
-// five minutes.
+// five minutes. It is asked for its addresses, so that a watch that stands still
+// is found out as well.
 const (
 	watchPulse    = 500 * time.Millisecond // between two questions
 	watchPatience = time.Second            // for an answer, and for a connection
@@ -55,11 +54,19 @@ func (c AddressChange) Holds(addr netip.Addr) bool {
 // 100 ms, later 500 ms, over connections of its own. It returns nil when ctx
 // ends; an error means that the node is not known.
 func (c *Client) WatchAddresses(ctx context.Context, node string, report func(AddressChange)) error {
-	n := c.Node(node)
-	if n.err != nil {
-		return n.err
+	return c.WatchAddressesVia(ctx, node, "", report)
+}
+
+// WatchAddressesVia is WatchAddresses through an endpoint that forwards, for a
+// node that cannot be dialled from here (Via of a cluster.Node). The endpoint
+// may be silent about a node that is back for 15 s more, and a gap may be the
+// endpoint's. With "" the node is dialled.
+func (c *Client) WatchAddressesVia(ctx context.Context, node, endpoint string, report func(AddressChange)) error {
+	t, err := c.watched(node, endpoint)
+	if err != nil {
+		return err
 	}
-	w := &addressWatch{client: c, name: node, target: n.member.target, report: report}
+	w := &addressWatch{client: c, name: node, target: t, report: report}
 	pause := watchRetryMin
 	for first := true; ctx.Err() == nil; first = false {
 		before := w.seen
@@ -82,6 +89,21 @@ func (c *Client) WatchAddresses(ctx context.Context, node string, report func(Ad
 		pause = min(2*pause, watchRetryMax)
 	}
 	return nil //nolint:nilerr // a loss was reported as a gap
+}
+
+// watched is where a node is watched.
+func (c *Client) watched(node, endpoint string) (target, error) {
+	n := c.Node(node)
+	if n.err != nil || endpoint == "" {
+		return n.member.target, n.err
+	}
+	through := c.Node(endpoint)
+	if through.err != nil {
+		return target{}, through.err
+	}
+	t := through.member.target
+	t.node = cmp.Or(n.member.target.node, n.member.target.addr.Addr().String())
+	return t, nil
 }
 
 // addressWatch is the state of one WatchAddresses.
@@ -112,93 +134,88 @@ func (w *addressWatch) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	go w.pulse(ctx, l, lost)
+	hints, asked := make(chan struct{}, 1), make(chan asking)
+	go w.ask(ctx, l, hints, asked, lost)
+	go followEvents(ctx, l, hints)
 	events := make(chan state.Event)
 	adapter := cosiclient.NewAdapter(cosiv1alpha1.NewStateClient(l.api.Conn()), cosiclient.WithDisableWatchRetry())
 	kind := resource.NewMetadata(network.NamespaceName, network.AddressStatusType, "", resource.VersionUndefined)
-	if err := adapter.WatchKind(ctx, kind, events, state.WithBootstrapContents(true)); err != nil {
+	late := time.AfterFunc(watchPatience, func() { lost(context.DeadlineExceeded) }) // it waits for the stream's head
+	err = adapter.WatchKind(ctx, kind, events, state.WithBootstrapContents(true))
+	late.Stop()
+	if err != nil {
 		return cmp.Or(context.Cause(ctx), err)
 	}
-	return w.follow(ctx, events)
+	return w.follow(ctx, events, asked)
 }
 
-// follow turns events into lists until the stream ends or the node falls silent.
-func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event) error {
-	present := map[resource.ID]netip.Prefix{}
+// follow turns what the watch brings, and what the node answers, into lists
+// until the stream ends or the node falls silent.
+func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, asked <-chan asking) error {
+	known := newSightings()
 	complete := false
 	for {
+		changed := false
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case a := <-asked:
+			if a.begin { // the next answer is weighed against what comes from here on
+				known.asked()
+				continue
+			}
+			changed = complete && known.answered(a.list)
 		case e := <-events:
-			changed, err := apply(present, e)
-			if err != nil {
+			var err error
+			if changed, err = known.apply(e); err != nil {
 				return err
 			}
 			if e.Type == state.Bootstrapped {
 				complete, changed = true, true
 			}
-			if !complete || !changed {
-				continue
-			}
-			now := time.Now()
-			w.heard.Store(&now)
-			w.seen++
-			w.report(AddressChange{At: now, Heard: now, Node: w.name, Present: sorted(present)})
 		}
+		if !complete || !changed {
+			continue
+		}
+		now := time.Now()
+		w.heard.Store(&now)
+		w.seen++
+		w.report(AddressChange{At: now, Heard: now, Node: w.name, Present: known.prefixes()})
 	}
 }
 
-// apply takes one event into the addresses present and says whether it changed
-// them.
-func apply(present map[resource.ID]netip.Prefix, e state.Event) (bool, error) {
-	switch e.Type {
-	case state.Created, state.Updated:
-		r, ok := e.Resource.(*network.AddressStatus)
-		if !ok {
-			return false, fmt.Errorf("the watch brought a %T", e.Resource)
-		}
-		id, prefix := r.Metadata().ID(), r.TypedSpec().Address
-		old, had := present[id]
-		present[id] = prefix
-		return !had || old != prefix, nil
-	case state.Destroyed:
-		if e.Resource == nil {
-			return false, errors.New("the watch lost an address without a name")
-		}
-		_, had := present[e.Resource.Metadata().ID()]
-		delete(present, e.Resource.Metadata().ID())
-		return had, nil
-	case state.Errored:
-		return false, e.Error
-	default: // bookmarks, and what a newer Talos may send
-		return false, nil
-	}
+// asking is a question for the addresses that begins, or its answer.
+type asking struct {
+	begin bool
+	list  []*network.AddressStatus
 }
 
-func sorted(present map[resource.ID]netip.Prefix) []netip.Prefix {
-	out := make([]netip.Prefix, 0, len(present))
-	for _, p := range present {
-		out = append(out, p)
+// ask asks the node for its addresses again and again, at once when there is a
+// hint that they changed, until no answer comes in time.
+func (w *addressWatch) ask(ctx context.Context, l *link, hints <-chan struct{}, asked chan<- asking, lost context.CancelCauseFunc) {
+	tell := func(a asking) {
+		select {
+		case asked <- a:
+		case <-ctx.Done():
+		}
 	}
-	slices.SortFunc(out, netip.Prefix.Compare)
-	return slices.Compact(out)
-}
-
-// pulse asks the node for a sign of life again and again, until one is missed.
-func (w *addressWatch) pulse(ctx context.Context, l *link, lost context.CancelCauseFunc) {
 	for ctx.Err() == nil {
-		asked := time.Now()
+		tell(asking{begin: true})
+		begun := time.Now()
 		call, cancel := context.WithTimeout(ctx, watchPatience)
-		_, err := readHostname(call, l.api)
+		found, err := list[*network.AddressStatus](call, l.api, network.NamespaceName, network.AddressStatusType)
 		cancel()
 		if !answered(err) {
 			lost(err)
 			return
 		}
-		w.heard.Store(&asked)
+		w.heard.Store(&begun)
+		if err == nil {
+			tell(asking{list: found})
+		}
 		select {
 		case <-ctx.Done():
+		case <-hints:
 		case <-time.After(watchPulse):
 		}
 	}

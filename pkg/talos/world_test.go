@@ -215,6 +215,8 @@ type fakeNode struct {
 
 	denied    atomic.Bool   // every call is refused, as for a role without rights
 	unknown   resource.Type // a type, "" is none; that this version does not know
+	deaf      atomic.Bool   // watches of resources bring nothing more
+	events    chan *machineapi.Event
 	reboots   atomic.Int32
 	failAfter atomic.Bool // breaks the connection after it took a reboot
 	grpc      *grpc.Server
@@ -354,12 +356,12 @@ func (n *fakeNode) listen() {
 			}
 			return to.serve(ctx, req, info.FullMethod)
 		}),
-		grpc.StreamInterceptor(func(_ any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, h grpc.StreamHandler) error {
+		grpc.StreamInterceptor(func(_ any, ss grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) error {
 			to, err := n.admit(ss.Context())
 			if err != nil {
 				return err
 			}
-			return h(to.cosi(), ss)
+			return to.stream(ss, info.FullMethod, h)
 		}),
 	)
 	machineapi.RegisterMachineServiceServer(n.grpc, n)

@@ -1,0 +1,128 @@
+package talos
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// stream serves a stream, of this node's own or one that was forwarded.
+func (n *fakeNode) stream(ss grpc.ServerStream, method string, h grpc.StreamHandler) error {
+	if strings.HasPrefix(method, "/machine.") {
+		return h(n, ss)
+	}
+	if strings.HasSuffix(method, "/Watch") {
+		ss = deafStream{ss, n}
+	}
+	return h(n.cosi(), ss)
+}
+
+// deafStream loses what the node sends while the node is deaf.
+type deafStream struct {
+	grpc.ServerStream
+	node *fakeNode
+}
+
+func (s deafStream) SendMsg(m any) error {
+	if s.node.deaf.Load() {
+		return nil
+	}
+	return s.ServerStream.SendMsg(m)
+}
+
+// Events sends an empty event, and then those of n.events.
+func (n *fakeNode) Events(_ *machineapi.EventsRequest, stream machineapi.MachineService_EventsServer) error {
+	if n.events == nil {
+		return status.Error(codes.Unimplemented, "no events here")
+	}
+	if err := stream.Send(&machineapi.Event{}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		case e := <-n.events:
+			if err := stream.Send(e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func TestHearEvents(t *testing.T) {
+	w := newWorld(t)
+	n := w.node("cp-1", "10.5.0.2", 0xa1)
+	n.events = make(chan *machineapi.Event)
+	l, _, err := w.client("10.5.0.2").link(w.client("10.5.0.2").targetOf(netip.MustParseAddr("10.5.0.2")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hints := make(chan struct{}, 1)
+	go followEvents(t.Context(), l, hints)
+	for _, kind := range []string{"machine.ServiceStateEvent", "machine.NewsOfTomorrowEvent", "machine.AddressEvent"} {
+		if len(hints) > 0 {
+			t.Errorf("a hint before %s; want one for the addresses only", kind)
+		}
+		n.events <- &machineapi.Event{Data: &anypb.Any{TypeUrl: "talos/runtime/" + kind, Value: []byte{0xff}}}
+	}
+	select {
+	case <-hints:
+	case <-time.After(10 * time.Second):
+		t.Error("no hint of the addresses")
+	}
+}
+
+// A watch that stands still is no reason to miss a change, nor does its loss
+// show as a flapping address when it is at work again.
+func TestWatchAddressesOverADeafWatch(t *testing.T) {
+	w := newWorld(t)
+	n := threeNodes(w)[0]
+	c, seen := w.client("10.5.0.2"), &watched{more: make(chan struct{}, 100)}
+	go func() { _ = c.WatchAddresses(t.Context(), "10.5.0.2", seen.report) }()
+	vip := netip.MustParseAddr("10.5.0.50")
+	if first := seen.next(t); !first.Holds(vip) {
+		t.Fatalf("at first %+v; want the VIP", first)
+	}
+	n.deaf.Store(true)
+	n.shed("10.5.0.50/32")
+	if got := seen.next(t); got.Gap != nil || got.Holds(vip) {
+		t.Errorf("released: %+v; want no VIP", got)
+	}
+	n.carry("10.5.0.50/32")
+	if got := seen.next(t); got.Gap != nil || !got.Holds(vip) {
+		t.Errorf("acquired: %+v; want the VIP", got)
+	}
+}
+
+func TestWatchAddressesVia(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	w.hide("10.5.0.4:50000")
+	c := w.client("10.5.0.2")
+	snap, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := snap.Node("cp-3")
+	if n == nil || n.Via == "" {
+		t.Fatalf("cp-3 = %+v; want it read through an endpoint", n)
+	}
+	seen := &watched{more: make(chan struct{}, 100)}
+	go func() { _ = c.WatchAddressesVia(t.Context(), "cp-3", n.Via, seen.report) }()
+	vip := netip.MustParseAddr("10.5.0.50")
+	if first := seen.next(t); first.Gap != nil || first.Holds(vip) || first.Node != "cp-3" {
+		t.Errorf("at first %+v; want cp-3 without the VIP", first)
+	}
+	nodes[2].carry("10.5.0.50/32")
+	if got := seen.next(t); got.Gap != nil || !got.Holds(vip) {
+		t.Errorf("acquired: %+v; want the VIP", got)
+	}
+}
