@@ -27,14 +27,15 @@ var kinds = map[string]struct {
 	kind   string
 	closed bool
 }{
-	"ownership":     {of: Ownership{}, kind: KindOwnership},
-	"etcdreport":    {of: EtcdReport{}, kind: KindEtcd},
-	"doctorreport":  {of: DoctorReport{}, kind: KindDoctor},
-	"drillreport":   {of: DrillReport{}, kind: KindDrill},
-	"versionreport": {of: VersionReport{}, kind: KindVersion},
-	"error":         {of: ErrorReport{}, kind: KindError},
-	"snapshot":      {of: cluster.Snapshot{}, kind: cluster.Kind},
-	"config":        {of: config.Config{}, closed: true},
+	"ownership":      {of: Ownership{}, kind: KindOwnership},
+	"ownershipevent": {of: OwnershipEvent{}, kind: KindEvent},
+	"etcdreport":     {of: EtcdReport{}, kind: KindEtcd},
+	"doctorreport":   {of: DoctorReport{}, kind: KindDoctor},
+	"drillreport":    {of: DrillReport{}, kind: KindDrill},
+	"versionreport":  {of: VersionReport{}, kind: KindVersion},
+	"error":          {of: ErrorReport{}, kind: KindError},
+	"snapshot":       {of: cluster.Snapshot{}, kind: cluster.Kind},
+	"config":         {of: config.Config{}, closed: true},
 }
 
 func TestSchemasAreFresh(t *testing.T) {
