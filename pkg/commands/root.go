@@ -48,7 +48,7 @@ machine.`,
 	root.SetHelpCommandGroupID(groupOther)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
-		f.onCluster(newOwnerCommand(f, nil)),
+		f.onCluster(f.watchable(newOwnerCommand(f, nil))),
 		f.onCluster(newEtcdCommand(f, nil)),
 		f.onCluster(newDoctorCommand(f, nil)),
 		f.onCluster(newFailoverTestCommand(f, nil)),

@@ -1,0 +1,218 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/report"
+	"github.com/vipctl/vipctl/pkg/talos"
+)
+
+// How often a watch looks for nodes that have come or gone, and how often while
+// one is not seen: it may have another address by now.
+const (
+	searchEvery     = 30 * time.Second
+	searchInTrouble = 5 * time.Second
+)
+
+// watchable gives the command that shows owners a flag to go on.
+func (f *Factory) watchable(cmd *cobra.Command) *cobra.Command {
+	cmd.Long += `
+
+With --watch it goes on, and prints a line whenever the verdict changes, a node
+is not seen any more (a gap) or is seen again. These verdicts rest on the nodes'
+own addresses, which Talos pushes; the first look, on every witness. Two holders
+are disputed at once, and a split brain after two seconds. Ctrl-C ends it, with
+exit code 130. -o json is one JSON value a line.`
+	cmd.Example += `
+  vipctl owner --watch
+  vipctl owner --watch -o json | jq -c 'select(.type == "change")'`
+	watch := cmd.Flags().BoolP("watch", "w", false, "after the first look, print every change as it comes")
+	once := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !*watch {
+			return once(cmd, args)
+		}
+		for _, name := range []string{"from", "save", "all-contexts"} {
+			if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
+				return cli.WithHint(cli.Usagef("--watch cannot go with --%s", name), "a watch is about one cluster, from now on")
+			}
+		}
+		return f.watch(cmd.Context())
+	}
+	return cmd
+}
+
+// watch looks once, and prints what changes until ctx ends.
+func (f *Factory) watch(ctx context.Context) error {
+	format, err := f.format()
+	if err != nil {
+		return err
+	}
+	err = f.watchOwner(ctx, format)
+	switch {
+	case ctx.Err() != nil:
+		return cli.Exit(cli.ExitInterrupted) // the way to end it: nothing to be said
+	case errors.Is(err, syscall.EPIPE):
+		return nil // whoever read has had enough
+	case err == nil || format == report.Table || format == report.Wide:
+		return err
+	}
+	f.Streams.Report(err)
+	code := cli.CodeOf(err)
+	_ = report.Style{}.WriteLine(f.Streams.Out, format, report.NewError(err.Error(), cli.HintOf(err), int(code)))
+	return cli.Exit(code)
+}
+
+func (f *Factory) watchOwner(ctx context.Context, format string) error {
+	doc, _, err := ownerReport(ctx, f, &ownerOptions{})
+	if err != nil {
+		return err
+	}
+	cfg, err := f.Talosconfig()
+	if err != nil {
+		return err
+	}
+	client, err := talos.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	w := &ownerWatch{
+		client: client, known: newWatching(doc), style: report.Style{Color: f.Streams.Color && !f.flags.NoColor},
+		changes: make(chan nodeChange), snaps: make(chan *cluster.Snapshot),
+	}
+	w.known.closed = len(f.flags.VIPs) > 0
+	w.print = func(events ...report.OwnershipEvent) error {
+		for _, e := range events {
+			e.Context = doc.Context
+			if err := w.style.WriteLine(f.Streams.Out, format, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if format == report.Table || format == report.Wide {
+		err = f.write(format, doc)
+	} else {
+		err = w.print(report.NewLook(doc)...)
+	}
+	if err != nil {
+		return err
+	}
+	return w.run(ctx)
+}
+
+// ownerWatch joins the watches of all nodes.
+type ownerWatch struct {
+	client *talos.Client
+	known  *watching
+	style  report.Style
+	print  func(...report.OwnershipEvent) error
+
+	changes chan nodeChange
+	snaps   chan *cluster.Snapshot
+	wg      sync.WaitGroup
+}
+
+// nodeChange is what the watch of a node told.
+type nodeChange struct {
+	node *watchedNode
+	talos.AddressChange
+}
+
+// run prints events until ctx ends, or nobody reads them.
+func (w *ownerWatch) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer w.wg.Wait()
+	defer cancel()
+	w.search(ctx)
+	first, next := true, time.Time{}
+	for {
+		var events []report.OwnershipEvent
+		wake := time.NewTimer(time.Until(earliest(next, w.known.due())))
+		select {
+		case <-ctx.Done():
+			wake.Stop()
+			return nil
+		case c := <-w.changes:
+			events = w.known.heard(c.node, c.AddressChange)
+		case snap := <-w.snaps:
+			events = w.known.found(time.Now(), snap, first)
+			first, next = false, time.Now().Add(searchEvery)
+			w.follow(ctx)
+		case <-wake.C:
+			events = w.known.wait(time.Now())
+			if !next.IsZero() && !time.Now().Before(next) {
+				next = time.Time{} // until the answer
+				w.search(ctx)
+			}
+		}
+		wake.Stop()
+		if soon := time.Now().Add(searchInTrouble); w.known.silent() && next.After(soon) {
+			next = soon
+		}
+		if err := w.print(events...); err != nil {
+			return err
+		}
+	}
+}
+
+// earliest is the first of the times that are given, and an hour from now where
+// none is.
+func earliest(times ...time.Time) time.Time {
+	times = slices.DeleteFunc(times, time.Time.IsZero)
+	if len(times) == 0 {
+		return time.Now().Add(time.Hour)
+	}
+	return slices.MinFunc(times, time.Time.Compare)
+}
+
+// search looks for the nodes that there are. Where nobody answers, those that
+// should be there are watched nevertheless.
+func (w *ownerWatch) search(ctx context.Context) {
+	vips := slices.Clone(w.known.vips)
+	w.wg.Go(func() {
+		snap, err := w.client.Collect(ctx, talos.CollectOptions{Facts: talos.Ownership, VIPs: vips})
+		if snap == nil && err != nil {
+			snap = &cluster.Snapshot{}
+		}
+		select {
+		case w.snaps <- snap:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// follow watches every node that is not watched yet.
+func (w *ownerWatch) follow(ctx context.Context) {
+	for _, n := range w.known.nodes {
+		if n.end != nil {
+			continue
+		}
+		name, via := n.name, n.via
+		one, cancel := context.WithCancel(ctx)
+		n.end = cancel
+		w.wg.Go(func() {
+			err := w.client.WatchAddressesVia(one, name, via, func(c talos.AddressChange) { w.tell(one, n, c) })
+			if err != nil { // the last search did not find it
+				w.tell(one, n, talos.AddressChange{At: time.Now(), Gap: err})
+			}
+		})
+	}
+}
+
+func (w *ownerWatch) tell(ctx context.Context, n *watchedNode, c talos.AddressChange) {
+	select {
+	case w.changes <- nodeChange{n, c}:
+	case <-ctx.Done():
+	}
+}
