@@ -1,0 +1,195 @@
+package commands
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/report"
+	"github.com/vipctl/vipctl/pkg/talos"
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+var (
+	watchedVIP = netip.MustParseAddr("10.5.0.50")
+	watchBegun = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+)
+
+// watchedCluster is what a look finds: "cp-1 has, cp-2 free, cp-3 silent".
+// Nodes have the address of their number; "cp-3@9" has another.
+func watchedCluster(text string) *cluster.Snapshot {
+	snap := &cluster.Snapshot{TakenAt: watchBegun, VIPs: []cluster.VIP{{Addr: watchedVIP}}}
+	for part := range strings.SplitSeq(text, ", ") {
+		name, word, _ := strings.Cut(part, " ")
+		name, number, moved := strings.Cut(name, "@")
+		if !moved {
+			number = name[len(name)-1:]
+		}
+		n := cluster.Node{Name: name, Addr: netip.MustParseAddr("10.5.0." + number), Addresses: cluster.Got([]cluster.Address{})}
+		n.Members = cluster.Got([]cluster.Member{{ID: "a1"}})
+		switch word {
+		case "has":
+			n.Addresses = cluster.Got([]cluster.Address{{Prefix: netip.PrefixFrom(watchedVIP, 32), Link: "eth0"}})
+		case "silent":
+			n.Addresses = cluster.Missed[[]cluster.Address](errors.New("no answer"))
+			n.Members = cluster.Missed[[]cluster.Member](errors.New("no answer"))
+		}
+		snap.Nodes = append(snap.Nodes, n)
+	}
+	return snap
+}
+
+// watchFrom begins a watch with such a look.
+func watchFrom(text string) *watching {
+	snap := watchedCluster(text)
+	claims := snap.Claims(watchedVIP)
+	w := newWatching(report.NewOwnership(snap, report.Judged{VIP: watchedVIP, Claims: claims, Verdict: vip.Judge(claims)}))
+	w.found(watchBegun, snap, true)
+	w.followed()
+	return w
+}
+
+// followed is what the rim does: every node has a watch.
+func (w *watching) followed() (begun []string) {
+	for _, n := range w.nodes {
+		if n.end == nil {
+			n.end = func() {}
+			begun = append(begun, n.name)
+		}
+	}
+	return begun
+}
+
+// tells lets a second pass, and then a node's watch tell that it has the VIP,
+// is free of it, or that it is not seen.
+func (w *watching) tells(name, word string) string {
+	at := w.now.Add(time.Second)
+	c := talos.AddressChange{At: at, Heard: at}
+	switch word {
+	case "has":
+		c.Present = []netip.Prefix{netip.PrefixFrom(watchedVIP, 32)}
+	case "silent":
+		c.Heard, c.Gap = time.Time{}, errors.New("connection refused")
+	}
+	return lines(w.heard(w.node(name), c))
+}
+
+func lines(events []report.OwnershipEvent) string {
+	list := make([]string, 0, len(events))
+	for _, e := range events {
+		_, text, _ := strings.Cut(e.Line(), "  ")
+		list = append(list, strings.Join(strings.Fields(text), " "))
+	}
+	return strings.Join(list, "\n")
+}
+
+func expectLines(t *testing.T, what, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s:\n%s\nwant\n%s", what, got, want)
+	}
+}
+
+func TestWatchingNodes(t *testing.T) {
+	w := watchFrom("cp-1 has, cp-2 free, cp-3 silent")
+	const nobody = "nobody who answered holds the address, and "
+	for _, step := range []struct{ node, word, want string }{
+		{"cp-1", "has", ""},
+		{"cp-3", "silent", "gap: cp-3 not seen: connection refused"},
+		{"cp-3", "silent", ""},
+		{"cp-3", "free", "seen again: cp-3"},
+		{"cp-1", "silent", "gap: cp-1 not seen since 12:00:01.000: connection refused\n10.5.0.50 unknown cp-1 -> - " + nobody + "cp-1 did not answer"},
+		{"cp-2", "has", "10.5.0.50 owned - -> cp-2 cp-2 holds the address; silent: cp-1, after 1.000 s"},
+		{"cp-1", "free", "seen again: cp-1, after 6.000 s"},
+		{"cp-2", "free", "10.5.0.50 unowned cp-2 -> - every node answered and none holds the address, after 2.000 s"},
+	} {
+		expectLines(t, step.node+" "+step.word, w.tells(step.node, step.word), step.want)
+	}
+}
+
+func TestWatchingTwoOwners(t *testing.T) {
+	w := watchFrom("cp-1 has, cp-2 free")
+	if due := w.due(); !due.IsZero() {
+		t.Errorf("due %v with one owner; want never", due)
+	}
+	expectLines(t, "a second owner", w.tells("cp-2", "has"),
+		"10.5.0.50 disputed cp-1 -> cp-1,cp-2 cp-1 and cp-2 hold the address; seen once only, so it may be a handover")
+	due := w.due()
+	if want := w.now.Add(vip.ResampleAfter); !due.Equal(want) {
+		t.Fatalf("due %v; want %v", due, want)
+	}
+	expectLines(t, "too early", lines(w.wait(due.Add(-1))), "")
+	expectLines(t, "when due", lines(w.wait(due)),
+		"10.5.0.50 splitBrain cp-1,cp-2 -> cp-1,cp-2 cp-1 and cp-2 hold the address; seen twice, after 2.000 s")
+	if due := w.due(); !due.IsZero() {
+		t.Errorf("due %v after it was said; want never", due)
+	}
+}
+
+// Later looks find who has come, gone, or moved.
+func TestWatchingMembership(t *testing.T) {
+	for _, tt := range []struct {
+		name, gone  string // a node that is silent by then
+		found       string
+		want, begun string
+	}{
+		{"nobody came or went", "", "cp-1 has, cp-2 free, cp-3 free", "", ""},
+		{"a node joined", "", "cp-1 has, cp-2 free, cp-3 free, cp-4 free", "joined: cp-4 10.5.0.4", "cp-4"},
+		{"a silent one is a member no more", "cp-3", "cp-1 has, cp-2 free", "left: cp-3 10.5.0.3", ""},
+		{"a silent one is not found, and nobody has a list of members", "cp-3", "cp-1 silent, cp-2 silent", "", ""},
+		{"one that answers is not let go, whatever others say", "", "cp-1 has, cp-2 free", "", ""},
+		{"a node has another address", "", "cp-1 has, cp-2 free, cp-3@9 free", "", "cp-3"},
+		{"a silent one was known by its address, and has a name now", "cp-3", "cp-1 has, cp-2 free, cp-9@3 free", "joined: cp-9 10.5.0.3", "cp-9"},
+		{"one joined with the VIP", "", "cp-1 has, cp-2 free, cp-3 free, cp-4 has",
+			"joined: cp-4 10.5.0.4\n10.5.0.50 disputed cp-1 -> cp-1,cp-4 cp-1 and cp-4 hold the address; seen once only, so it may be a handover", "cp-4"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := watchFrom("cp-1 has, cp-2 free, cp-3 free")
+			if tt.gone != "" {
+				w.tells(tt.gone, "silent")
+			}
+			expectLines(t, tt.found, lines(w.found(w.now.Add(time.Second), watchedCluster(tt.found), false)), tt.want)
+			if begun := strings.Join(w.followed(), " "); begun != tt.begun {
+				t.Errorf("%s: watches begun of %q; want %q", tt.found, begun, tt.begun)
+			}
+		})
+	}
+}
+
+func TestWatchingVIPs(t *testing.T) {
+	other := netip.MustParseAddr("10.5.0.60")
+	for _, closed := range []bool{false, true} {
+		w := watchFrom("cp-1 has, cp-2 free")
+		w.closed = closed
+		snap := watchedCluster("cp-1 has, cp-2 free")
+		snap.VIPs = append(snap.VIPs, cluster.VIP{Addr: other})
+		want := map[bool]string{false: "10.5.0.60 unowned - every node answered and none holds the address", true: ""}[closed]
+		expectLines(t, "another VIP", lines(w.found(w.now, snap, false)), want)
+	}
+}
+
+func TestWatchingLateNews(t *testing.T) {
+	w := watchFrom("cp-1 has, cp-2 free")
+	n := w.node("cp-2")
+	w.tells("cp-2", "silent")
+	w.found(w.now, watchedCluster("cp-1 has"), false) // cp-2 left
+	if got := w.heard(n, talos.AddressChange{At: w.now, Present: []netip.Prefix{netip.PrefixFrom(watchedVIP, 32)}}); got != nil {
+		t.Errorf("news of a node that was let go: %s; want none", lines(got))
+	}
+}
+
+func TestWatchRefuses(t *testing.T) {
+	h := newHarness(t)
+	if code := h.run("owner", "--watch", "-o", "xml"); code != 2 {
+		t.Errorf("-o xml = exit code %d; want 2: %s", code, h.err)
+	}
+	h = newHarness(t)
+	h.f.Talosconfig = func() (*talos.Config, error) { return nil, errors.New("no talosconfig\nat all") }
+	if code := h.run("owner", "--watch", "-o", "json"); code != 1 || strings.Count(h.out.String(), "\n") != 1 ||
+		!strings.Contains(h.out.String(), `"kind":"Error"`) || !strings.Contains(h.err.String(), "error: no talosconfig") {
+		t.Errorf("no talosconfig = exit code %d; want 1 and one line of JSON: %s%s", code, h.out, h.err)
+	}
+}
