@@ -41,7 +41,8 @@ type ownerWatch struct {
 	ended  chan struct{}
 }
 
-// watch starts "vipctl owner --watch -o json" on the workstation.
+// watch starts "vipctl owner --watch -o json" on the workstation, with the role
+// os:reader.
 func (l *testLab) watch() *ownerWatch {
 	l.t.Helper()
 	schema, err := jsonschema.NewCompiler().Compile("../../schemas/ownershipevent.json")
@@ -49,7 +50,7 @@ func (l *testLab) watch() *ownerWatch {
 		l.t.Fatal(err)
 	}
 	w := &ownerWatch{t: l.t, schema: schema, grown: make(chan struct{}), ended: make(chan struct{}),
-		cmd: command(l.t, "lab", "exec", "--name", l.name, "--", "vipctl", "owner", "--watch", "-o", "json")}
+		cmd: command(l.t, "lab", "exec", "--name", l.name, "--", "sh", "-c", "exec vipctl owner --watch -o json --talosconfig $TALOSCONFIG-reader")}
 	out, err := w.cmd.StdoutPipe()
 	if err != nil {
 		l.t.Fatal(err)
@@ -195,12 +196,12 @@ func TestOwnerWatch(t *testing.T) {
 		t.Fatalf("the look is %s; want 10.5.0.50 owned by %s", look.text, owner)
 	}
 	testMovesAreToldPromptly(t, lab, w, look)
-	if r := head.end(); r.code != 0 || r.stderr != "" || strings.Count(r.stdout, "\n") != 1 {
-		t.Errorf("nobody reads the second line; want a quiet end\n%s", r)
-	}
 	testPartitionIsAGap(t, lab, w)
 	testFrozenOwner(t, lab, w)
 	w.interrupt()
+	if r := head.end(); r.code != 0 || r.stderr != "" || strings.Count(r.stdout, "\n") != 1 {
+		t.Errorf("nobody reads the second line; want a quiet end\n%s", r)
+	}
 }
 
 // Six graceful moves: every loss and every gain is printed soon after it truly

@@ -126,3 +126,29 @@ func TestWatchAddressesVia(t *testing.T) {
 		t.Errorf("acquired: %+v; want the VIP", got)
 	}
 }
+
+// Where a proxy alone reaches the nodes, each is watched through it, one to one.
+func TestWatchAddressesThroughAProxy(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	w.hide("10.5.0.3:50000")
+	cfg := w.config([]string{"10.5.0.2"}, []string{"10.5.0.3"})
+	cfg.forwarded = true
+	seen := &watched{more: make(chan struct{}, 100)}
+	go func() { _ = w.open(cfg).WatchAddresses(t.Context(), "10.5.0.3", seen.report) }()
+	vip := netip.MustParseAddr("10.5.0.50")
+	if first := seen.next(t); first.Gap != nil || first.Holds(vip) || len(first.Present) != 2 {
+		t.Errorf("at first %+v; want cp-2 without the VIP", first)
+	}
+	nodes[1].carry("10.5.0.50/32")
+	if got := seen.next(t); got.Gap != nil || !got.Holds(vip) {
+		t.Errorf("acquired: %+v; want the VIP", got)
+	}
+	w.breakAll("10.5.0.2:50000")
+	if gap := seen.next(t); gap.Gap == nil {
+		t.Errorf("the proxy is lost: %+v; want a gap", gap)
+	}
+	if got := seen.next(t); got.Gap != nil || !got.Holds(vip) {
+		t.Errorf("the proxy is back: %+v; want the VIP", got)
+	}
+}
