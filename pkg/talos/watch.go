@@ -155,7 +155,7 @@ func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, as
 	known := newSightings()
 	complete := false
 	for {
-		changed := false
+		var changed bool
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)

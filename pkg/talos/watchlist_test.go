@@ -1,6 +1,7 @@
 package talos
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func TestSightingsOfWhatANewerTalosSends(t *testing.T) {
 			t.Errorf("apply(%v) = %v, %v; want nothing", e.Type, changed, err)
 		}
 	}
-	if _, err := s.apply(state.Event{Type: state.Errored, Error: errEmpty}); err != errEmpty {
+	if _, err := s.apply(state.Event{Type: state.Errored, Error: errEmpty}); !errors.Is(err, errEmpty) {
 		t.Errorf("apply of an error = %v; want it", err)
 	}
 	if _, err := s.apply(state.Event{Type: state.Destroyed}); err == nil {
