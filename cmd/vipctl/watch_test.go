@@ -276,12 +276,12 @@ func testFrozenOwner(t *testing.T, lab *testLab, w *ownerWatch) {
 		t.Errorf("the owner is in a gap: %s; want the verdict unknown", unknown.text)
 	}
 	next := w.next("another owner", ownedBySomebodyElse(owner))
-	truth := lab.trueMoves(next.VIP, from)[next.Owner]
-	if len(truth) != 1 || (next.read-truth[0].at).Abs() > promptly {
-		t.Errorf("%s gained it at %+v, and that was read at %v: %s", next.Owner, truth, next.read, next.text)
-	}
 	lab.fault("undo", "freeze")
 	if seen := w.next("the former owner to be seen again", aboutNode(report.EventSeen, owner)); seen.SinceSeconds == nil || *seen.SinceSeconds < 1 {
 		t.Errorf("%s; want it seen again after a while", seen.text)
+	}
+	truth := lab.trueMoves(next.VIP, from)[next.Owner]
+	if len(truth) != 1 || (next.read-truth[0].at).Abs() > promptly {
+		t.Errorf("%s gained it at %+v, and that was read at %v: %s", next.Owner, truth, next.read, next.text)
 	}
 }
