@@ -1,16 +1,13 @@
 package talos
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -67,39 +64,21 @@ type Config struct {
 // Load finds and reads the talosconfig and selects a context. It dials nobody,
 // and never creates a file. Its errors have a Hint.
 func Load(opts Options) (*Config, error) {
-	path, file, err := open(opts.Talosconfig)
+	file, err := Open(opts.Talosconfig)
 	if err != nil {
 		return nil, err
 	}
-	name := cmp.Or(opts.Context, file.Context)
-	selected := file.Contexts[name]
-	if selected == nil {
-		return nil, &ContextError{Path: path, Context: name, Known: slices.Sorted(maps.Keys(file.Contexts))}
-	}
-	cfg := &Config{
-		Path: path, Context: name, file: file, cluster: opts.Cluster,
-		Endpoints: selected.Endpoints, Nodes: selected.Nodes,
-		Timeout:   cmp.Or(max(opts.Timeout, 0), DefaultTimeout),
-		keysDir:   clientconfig.CustomSideroV1KeysDirPath(opts.KeysDir),
-		forwarded: selected.Auth.SideroV1 != nil,
-	}
-	if len(opts.Endpoints) > 0 {
-		cfg.Endpoints = opts.Endpoints
-	}
-	if len(opts.Nodes) > 0 {
-		cfg.Nodes = opts.Nodes
-	}
-	return cfg, cfg.check(selected, time.Now())
+	return file.Select(opts)
 }
 
 // Contexts returns the names of the contexts in the talosconfig at path, in
 // order; path "" searches as Load does.
 func Contexts(path string) ([]string, error) {
-	_, file, err := open(path)
+	file, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Sorted(maps.Keys(file.Contexts)), nil
+	return file.Contexts(), nil
 }
 
 func open(path string) (string, *clientconfig.Config, error) {
