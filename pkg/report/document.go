@@ -13,6 +13,14 @@ const (
 	KindError     = "Error"
 )
 
+// Kinds of the documents on several contexts: items, each a document of the
+// kind above or an Error.
+const (
+	KindOwnershipList = "OwnershipList"
+	KindEtcdList      = "EtcdReportList"
+	KindDoctorList    = "DoctorReportList"
+)
+
 // Meta is the head of every document.
 type Meta struct {
 	APIVersion string `json:"apiVersion"`
@@ -28,8 +36,11 @@ type ErrorReport struct {
 	// Error names the thing that failed; Hint the command or flag to try.
 	Error string `json:"error"`
 	Hint  string `json:"hint,omitempty"`
-	// ExitCode is that of the process.
+	// ExitCode is that of the process; in a list, that of a process which asked
+	// this context alone.
 	ExitCode int `json:"exitCode"`
+	// Context that could not be asked, in a list.
+	Context string `json:"context,omitempty"`
 }
 
 // NewError returns the document of a failed command.

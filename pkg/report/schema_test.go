@@ -27,15 +27,18 @@ var kinds = map[string]struct {
 	kind   string
 	closed bool
 }{
-	"ownership":      {of: Ownership{}, kind: KindOwnership},
-	"ownershipevent": {of: OwnershipEvent{}, kind: KindEvent},
-	"etcdreport":     {of: EtcdReport{}, kind: KindEtcd},
-	"doctorreport":   {of: DoctorReport{}, kind: KindDoctor},
-	"drillreport":    {of: DrillReport{}, kind: KindDrill},
-	"versionreport":  {of: VersionReport{}, kind: KindVersion},
-	"error":          {of: ErrorReport{}, kind: KindError},
-	"snapshot":       {of: cluster.Snapshot{}, kind: cluster.Kind},
-	"config":         {of: config.Config{}, closed: true},
+	"ownership":        {of: Ownership{}, kind: KindOwnership},
+	"ownershipevent":   {of: OwnershipEvent{}, kind: KindEvent},
+	"etcdreport":       {of: EtcdReport{}, kind: KindEtcd},
+	"doctorreport":     {of: DoctorReport{}, kind: KindDoctor},
+	"drillreport":      {of: DrillReport{}, kind: KindDrill},
+	"versionreport":    {of: VersionReport{}, kind: KindVersion},
+	"error":            {of: ErrorReport{}, kind: KindError},
+	"snapshot":         {of: cluster.Snapshot{}, kind: cluster.Kind},
+	"config":           {of: config.Config{}, closed: true},
+	"ownershiplist":    {of: OwnershipList{}, kind: KindOwnershipList},
+	"etcdreportlist":   {of: EtcdReportList{}, kind: KindEtcdList},
+	"doctorreportlist": {of: DoctorReportList{}, kind: KindDoctorList},
 }
 
 func TestSchemasAreFresh(t *testing.T) {
@@ -87,6 +90,8 @@ func mapType(t reflect.Type) *generate.Schema {
 		return &generate.Schema{Type: "string", Examples: []any{"60s", "1m30s"}}
 	case t.PkgPath() == reflect.TypeFor[cluster.Snapshot]().PkgPath() && strings.HasPrefix(t.Name(), "Seen["):
 		return seenSchema(t)
+	case strings.HasPrefix(t.Name(), "Item["):
+		return itemSchema(t)
 	default:
 		return nil
 	}
@@ -105,6 +110,26 @@ func seenSchema(t reflect.Type) *generate.Schema {
 	return &generate.Schema{OneOf: []*generate.Schema{
 		{Type: "null"}, either("value", inner), either("error", &generate.Schema{Type: "string"}),
 	}}
+}
+
+// itemSchema is an item of a list: a document, or the error of a context.
+func itemSchema(t reflect.Type) *generate.Schema {
+	either := &generate.Schema{}
+	for _, name := range []string{"Document", "Failure"} {
+		field, _ := t.FieldByName(name)
+		inner := (&generate.Reflector{DoNotReference: true, AllowAdditionalProperties: true, Mapper: mapType, Anonymous: true}).ReflectFromType(field.Type.Elem())
+		inner.Version = ""
+		for _, k := range kinds {
+			if kind, ok := inner.Properties.Get("kind"); ok && reflect.TypeOf(k.of) == field.Type.Elem() {
+				kind.Const = k.kind
+			}
+		}
+		if name == "Failure" {
+			inner.Required = append(inner.Required, "context")
+		}
+		either.OneOf = append(either.OneOf, inner)
+	}
+	return either
 }
 
 func TestDocumentsKeepToTheirSchemas(t *testing.T) {
@@ -134,6 +159,8 @@ func TestSchemasRefuse(t *testing.T) {
 		{"another kind", "ownership", someDoctor()},
 		{"a verdict that is none", "doctorreport", badVerdict},
 		{"null for a list", "drillreport", nullDrills},
+		{"an item of another kind", "etcdreportlist", map[string]any{"apiVersion": APIVersion, "kind": KindEtcdList, "items": []any{someOwnership()}}},
+		{"a failed item without its context", "ownershiplist", NewOwnershipList([]Item[Ownership]{{Failure: NewError("x", "", 1)}})},
 		{"a missing field", "error", map[string]any{"apiVersion": APIVersion, "kind": KindError, "error": "x"}},
 		{"an unknown key in the configuration", "config", map[string]any{"apiVersion": APIVersion, "vip": "x"}},
 	} {

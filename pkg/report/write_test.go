@@ -10,18 +10,21 @@ import (
 // documents are one or more of each kind. The name before the dot is that of
 // the schema.
 var documents = map[string]func() any{
-	"ownership.owned":       func() any { return someOwnership() },
-	"ownership.splitbrain":  func() any { return someSplitBrain() },
-	"ownership.trouble":     func() any { return someTrouble() },
-	"ownership.election":    func() any { return electionOf(someElection()) },
-	"etcdreport.degraded":   func() any { return someEtcd() },
-	"doctorreport.fail":     func() any { return someDoctor() },
-	"drillreport.three":     func() any { return someRun() },
-	"versionreport.dev":     func() any { return NewVersion("v0.1.0", "abc", "", "go1.26", "linux/amd64") },
-	"error.hinted":          func() any { return NewError("no talosconfig", "set TALOSCONFIG", 1) },
-	"snapshot.degraded":     func() any { return someCluster() },
-	"ownershipevent.look":   func() any { return NewLook(someOwnership())[0] },
-	"ownershipevent.change": func() any { return someEvents()[1] },
+	"ownership.owned":        func() any { return someOwnership() },
+	"ownership.splitbrain":   func() any { return someSplitBrain() },
+	"ownership.trouble":      func() any { return someTrouble() },
+	"ownership.election":     func() any { return electionOf(someElection()) },
+	"etcdreport.degraded":    func() any { return someEtcd() },
+	"doctorreport.fail":      func() any { return someDoctor() },
+	"drillreport.three":      func() any { return someRun() },
+	"versionreport.dev":      func() any { return NewVersion("v0.1.0", "abc", "", "go1.26", "linux/amd64") },
+	"error.hinted":           func() any { return NewError("no talosconfig", "set TALOSCONFIG", 1) },
+	"snapshot.degraded":      func() any { return someCluster() },
+	"ownershipevent.look":    func() any { return NewLook(someOwnership())[0] },
+	"ownershipevent.change":  func() any { return someEvents()[1] },
+	"ownershiplist.three":    func() any { return someOwnershipList() },
+	"etcdreportlist.three":   func() any { return NewEtcdList(someItems(NewEtcd(someCluster(), 0))) },
+	"doctorreportlist.three": func() any { return NewDoctorList(someItems(someDoctor())) },
 }
 
 func TestGolden(t *testing.T) {
