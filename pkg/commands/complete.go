@@ -31,12 +31,20 @@ func (f *Factory) completeClusterFlags(cmd *cobra.Command) {
 	}
 }
 
-func (f *Factory) completeContexts(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (f *Factory) completeContexts(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	names, err := talos.Contexts(f.flags.Talosconfig)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	given := listedBefore(typed)
+	named := strings.Split(given, ",")
+	var offers []cobra.Completion
+	for _, name := range names {
+		if !slices.Contains(named, name) {
+			offers = append(offers, given+name)
+		}
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (f *Factory) completeNodes(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {

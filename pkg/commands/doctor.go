@@ -68,7 +68,7 @@ func runDoctor(ctx context.Context, f *Factory, opts *doctorOptions) error {
 	if err != nil {
 		return &cli.UsageError{Err: err}
 	}
-	return f.answer(ctx, func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) {
+	return answer(ctx, f, report.NewDoctorList, func(ctx context.Context, f *Factory) (*report.DoctorReport, cli.ExitCode, error) {
 		return doctorReport(ctx, f, opts, list)
 	})
 }

@@ -64,7 +64,9 @@ With --save the snapshot is kept, and --from judges one that was kept.`,
 }
 
 func runEtcd(ctx context.Context, f *Factory, opts *etcdOptions) error {
-	return f.answer(ctx, func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) { return etcdReport(ctx, f, opts) })
+	return answer(ctx, f, report.NewEtcdList, func(ctx context.Context, f *Factory) (*report.EtcdReport, cli.ExitCode, error) {
+		return etcdReport(ctx, f, opts)
+	})
 }
 
 // etcdReport looks at one cluster.

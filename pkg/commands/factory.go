@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -36,12 +35,12 @@ type Factory struct {
 func newFactory(streams *cli.Streams, interrupts *interrupts) *Factory {
 	f := &Factory{Streams: streams, interrupts: interrupts}
 	f.Talosconfig = func() (*talos.Config, error) {
-		cfg, err := talos.Load(f.flags.Options)
-		var expired *talos.CertificateError
-		if err != nil && !errors.As(err, &expired) {
-			err = &cli.UsageError{Err: err} // refused credentials are no wrong usage
+		opts, err := f.flags.one()
+		if err != nil {
+			return nil, err
 		}
-		return cfg, err
+		cfg, err := talos.Load(opts)
+		return cfg, configError(err)
 	}
 	f.Kube = func() (*kube.Client, error) {
 		cfg, err := kube.Load(f.flags.Kubeconfig)
@@ -52,6 +51,16 @@ func newFactory(streams *cli.Streams, interrupts *interrupts) *Factory {
 	}
 	f.Config = func() (*config.Config, error) { return loadConfig(f.flags.Config) }
 	return f
+}
+
+// configError makes the error of a talosconfig one of usage; refused
+// credentials are none.
+func configError(err error) error {
+	var expired *talos.CertificateError
+	if err != nil && !errors.As(err, &expired) {
+		return &cli.UsageError{Err: err}
+	}
+	return err
 }
 
 // loadConfig reads the file that the flag, the environment or the default
@@ -78,26 +87,6 @@ func loadConfig(flag string) (*config.Config, error) {
 	default:
 		return nil, &cli.UsageError{Err: err}
 	}
-}
-
-// answer prints what ask says of a cluster, and ends with its exit code. What
-// ask says is printed also where its error is a lateError.
-func (f *Factory) answer(ctx context.Context, ask func(context.Context, *Factory) (any, cli.ExitCode, error)) error {
-	format, err := f.format()
-	if err != nil {
-		return err
-	}
-	doc, code, err := ask(ctx, f)
-	if _, printable := errors.AsType[*lateError](err); err != nil && !printable {
-		return err
-	}
-	if err := f.write(format, doc); err != nil {
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	return cli.Exit(code)
 }
 
 // write prints a document to stdout in the format.

@@ -18,11 +18,14 @@ type flags struct {
 	// Options are access to Talos as in talosctl: the same names, shorthands,
 	// environment and search path.
 	talos.Options
-	Kubeconfig string
-	Config     string
-	Output     string
-	NoColor    bool
-	VIPs       []string
+	// Contexts are what --context names; Options' own is left empty.
+	Contexts    []string
+	AllContexts bool
+	Kubeconfig  string
+	Config      string
+	Output      string
+	NoColor     bool
+	VIPs        []string
 	// Election is owner's alone.
 	Election bool
 }
@@ -36,7 +39,7 @@ func (g *flags) bindOutput(fs *pflag.FlagSet) {
 // bindCluster adds what every command has that looks at a cluster.
 func (g *flags) bindCluster(fs *pflag.FlagSet) {
 	fs.StringVar(&g.Talosconfig, "talosconfig", "", "path to the talosconfig (default $TALOSCONFIG, then ~/.talos/config)")
-	fs.StringVar(&g.Context, "context", "", "context of the talosconfig (default the current one)")
+	fs.StringSliceVar(&g.Contexts, "context", nil, "context of the talosconfig (default the current one)")
 	fs.StringSliceVarP(&g.Nodes, "nodes", "n", nil, "nodes whose rows are shown; a verdict always rests on all control-plane nodes")
 	fs.StringSliceVarP(&g.Endpoints, "endpoints", "e", nil, "Talos API endpoints, in place of the talosconfig's")
 	fs.StringVarP(&g.Cluster, "cluster", "c", "", "cluster to connect to through a proxy such as Omni")
@@ -45,6 +48,12 @@ func (g *flags) bindCluster(fs *pflag.FlagSet) {
 	fs.StringVar(&g.Config, "config", "", "vipctl's configuration file (default $VIPCTL_CONFIG, then $XDG_CONFIG_HOME/vipctl/config.yaml)")
 	fs.DurationVar(&g.Timeout, "timeout", talos.DefaultTimeout, "time for each node's answer")
 	fs.StringSliceVar(&g.VIPs, "vip", nil, "virtual IP to look at (default those that the nodes have configured)")
+}
+
+// bindContexts adds what every command has that can look at several clusters.
+func (g *flags) bindContexts(fs *pflag.FlagSet) {
+	fs.BoolVar(&g.AllContexts, "all-contexts", false, "look at the clusters of all contexts of the talosconfig")
+	fs.Lookup("context").Usage = "contexts of the talosconfig (default the current one); several give a list"
 }
 
 // vips parses --vip.

@@ -67,7 +67,9 @@ are never written, and nothing in etcd is changed.`,
 }
 
 func runOwner(ctx context.Context, f *Factory, opts *ownerOptions) error {
-	return f.answer(ctx, func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) { return ownerReport(ctx, f, opts) })
+	return answer(ctx, f, report.NewOwnershipList, func(ctx context.Context, f *Factory) (*report.Ownership, cli.ExitCode, error) {
+		return ownerReport(ctx, f, opts)
+	})
 }
 
 // ownerReport looks at one cluster.

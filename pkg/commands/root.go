@@ -48,9 +48,9 @@ machine.`,
 	root.SetHelpCommandGroupID(groupOther)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
-		f.onCluster(f.watchable(newOwnerCommand(f, nil))),
-		f.onCluster(newEtcdCommand(f, nil)),
-		f.onCluster(newDoctorCommand(f, nil)),
+		f.onClusters(f.watchable(newOwnerCommand(f, nil))),
+		f.onClusters(newEtcdCommand(f, nil)),
+		f.onClusters(newDoctorCommand(f, nil)),
 		f.onCluster(newFailoverTestCommand(f, nil)),
 		inGroup(groupDrill, labcmd.New(f.Streams)),
 		newCompletionCommand(f),
@@ -72,6 +72,18 @@ const (
 func (f *Factory) onCluster(cmd *cobra.Command) *cobra.Command {
 	f.flags.bindCluster(cmd.Flags())
 	f.completeClusterFlags(cmd)
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		_, err := f.flags.one()
+		return err
+	}
+	return cmd
+}
+
+// onClusters gives a command the flags by which one or more clusters are found.
+func (f *Factory) onClusters(cmd *cobra.Command) *cobra.Command {
+	f.onCluster(cmd)
+	f.flags.bindContexts(cmd.Flags())
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return f.checkContexts(cmd) }
 	return cmd
 }
 

@@ -127,7 +127,7 @@ func TestADocumentIsPrintedThatCannotBeSaved(t *testing.T) {
 		cmd := newVersionCommand(h.f)
 		h.f.flags.bindOutput(cmd.Flags())
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-			return h.f.answer(cmd.Context(), func(ctx context.Context, f *Factory) (any, cli.ExitCode, error) {
+			return answer(cmd.Context(), h.f, report.NewOwnershipList, func(ctx context.Context, f *Factory) (*report.Ownership, cli.ExitCode, error) {
 				seen, err := flags.source(ctx, f, func(context.Context) (*survey, error) { return &survey{snap: kept("cp-1")}, nil })
 				return report.NewOwnership(seen.snap, judgeAll(seen.snap)...), cli.ExitOK, err
 			})

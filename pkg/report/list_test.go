@@ -42,7 +42,7 @@ func TestItemIsTheDocumentItself(t *testing.T) {
 
 func TestListsMissNoContext(t *testing.T) {
 	for name, doc := range map[string]Tabular{
-		"owner": someOwnershipList(), "etcd": NewEtcdList(someItems(NewEtcd(someCluster()))), "doctor": NewDoctorList(someItems(someDoctor())),
+		"owner": someOwnershipList(), "etcd": NewEtcdList(someItems(NewEtcd(someCluster(), 0))), "doctor": NewDoctorList(someItems(someDoctor())),
 		"owner, none answered": NewOwnershipList(someItems[Ownership](nil)[:1]),
 	} {
 		grid := doc.Grids(false)[0]
