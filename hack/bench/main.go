@@ -1,6 +1,7 @@
 //go:build linux
 
-// Command bench measures the lab against the figures that it must reach. Each
+// Command bench measures the lab, and vipctl on many clusters, against the
+// figures that they must reach. Each
 // subcommand measures one thing, prints it as a table or as JSON, and exits
 // with 0 whatever the figures are.
 package main
@@ -25,8 +26,10 @@ import (
 
 // benches are the subcommands.
 var benches = map[string]func(ctx context.Context, args []string, out io.Writer) error{
-	"owner": benchOwner,
-	"up":    benchUp,
+	"owner":       benchOwner,
+	"up":          benchUp,
+	"fleet":       benchFleet,
+	"serve-fleet": serveFleet, // what fleet measures
 }
 
 func main() {

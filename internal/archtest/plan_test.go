@@ -117,6 +117,7 @@ var plan = map[string]room{
 	"pkg/lab/apiserver": {lab, parts},
 	"pkg/lab/bmc":       {lab, parts},
 	"pkg/lab/etcd":      {lab, parts},
+	"pkg/lab/fleet":     {lab, parts},
 	"pkg/lab/l2":        {lab, parts},
 	"pkg/lab/netns":     {lab, parts},
 	"pkg/lab/node":      {lab, parts},

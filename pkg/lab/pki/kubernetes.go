@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 
+	talosx509 "github.com/siderolabs/crypto/x509"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
@@ -29,12 +30,7 @@ type APIServerFiles struct {
 // loopback addresses and ips: give the node's address and the VIPs.
 func (c *Cluster) APIServerFiles(dir, hostname string, ips []netip.Addr) (APIServerFiles, error) {
 	authority := c.bundle.Certs.K8s
-	hosts, addrs := local(hostname, ips)
-	hosts = append(hosts, "kubernetes", "kubernetes.default", "kubernetes.default.svc")
-	server, err := issue(authority, leaf{
-		commonName: "kube-apiserver", organizations: []string{"kube-master"},
-		hosts: hosts, ips: addrs, usage: serverAuth, ttl: year,
-	})
+	server, err := c.issueAPIServer(hostname, ips)
 	if err != nil {
 		return APIServerFiles{}, err
 	}
@@ -49,6 +45,25 @@ func (c *Cluster) APIServerFiles(dir, hostname string, ips []netip.Addr) (APISer
 	files.Cert, files.Key = d.writePair("apiserver", server)
 	files.ClientCert, files.ClientKey = d.writePair("client", client)
 	return files, d.err
+}
+
+// APIServerCertificate issues the certificate that APIServerFiles has for
+// serving, and writes nothing.
+func (c *Cluster) APIServerCertificate(hostname string, ips []netip.Addr) (tls.Certificate, error) {
+	pair, err := c.issueAPIServer(hostname, ips)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return *pair.Certificate, nil
+}
+
+func (c *Cluster) issueAPIServer(hostname string, ips []netip.Addr) (*talosx509.KeyPair, error) {
+	hosts, addrs := local(hostname, ips)
+	hosts = append(hosts, "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+	return issue(c.bundle.Certs.K8s, leaf{
+		commonName: "kube-apiserver", organizations: []string{"kube-master"},
+		hosts: hosts, ips: addrs, usage: serverAuth, ttl: year,
+	})
 }
 
 // KubeletFiles names the PEM files of a node's kubelet.
