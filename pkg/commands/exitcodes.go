@@ -17,6 +17,6 @@ func newExitCodesTopic() *cobra.Command {
 	for _, e := range cli.ExitCodes {
 		fmt.Fprintf(&b, "  %3d  %s\n", e.Code, e.Meaning)
 	}
-	b.WriteString("\nOf several drills in one run the worst counts, in the order 5, 6, 130, 4, 7, 3.")
+	b.WriteString("\nOf several drills or contexts the worst counts, in the order 5, 6, 130, 4, 7, 3, 1.")
 	return &cobra.Command{Use: "exit-codes", Short: "The exit codes and what they mean", Long: b.String()}
 }

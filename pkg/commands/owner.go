@@ -48,7 +48,8 @@ are never written, and nothing in etcd is changed.`,
   vipctl owner -o json --vip 10.5.0.50
   vipctl owner --election
   vipctl owner --save snapshot.json
-  vipctl owner --from snapshot.json -o wide`,
+  vipctl owner --from snapshot.json -o wide
+  vipctl owner --all-contexts`,
 		GroupID: groupLook,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
