@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vipctl/vipctl/hack/procfs"
 	"github.com/vipctl/vipctl/pkg/lab/fleet"
 	"github.com/vipctl/vipctl/pkg/lab/netns"
 )
@@ -132,7 +134,7 @@ func measureFleet(ctx context.Context, o fleetOptions, dir string, nodes int) (t
 		return times, err
 	}
 	config := filepath.Join(dir, fmt.Sprintf("talosconfig-%d", nodes))
-	stop, err := startFleet(ctx, nodes, config)
+	served, stop, err := startFleet(ctx, nodes, config)
 	if err != nil {
 		return times, err
 	}
@@ -142,6 +144,7 @@ func measureFleet(ctx context.Context, o fleetOptions, dir string, nodes int) (t
 		var answer bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &answer, os.Stderr
 		cmd.Env = append(os.Environ(), "KUBECONFIG=", "VIPCTL_CONFIG=", "XDG_CONFIG_HOME="+dir)
+		before := served()
 		begin := time.Now()
 		if err := cmd.Run(); err != nil {
 			return times, fmt.Errorf("vipctl: %w", err)
@@ -160,32 +163,36 @@ func measureFleet(ctx context.Context, o fleetOptions, dir string, nodes int) (t
 			return times, errors.New("the kernel tells nothing of the resources used")
 		}
 		cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-		times.add(wall, cpu, usage.Maxrss, right)
+		times.add(wall, cpu, served()-before, usage.Maxrss, right)
 	}
 	return times, nil
 }
 
-// startFleet starts "bench serve-fleet" and returns when it serves.
-func startFleet(ctx context.Context, nodes int, config string) (stop func() error, err error) {
+// startFleet starts "bench serve-fleet" and returns when it serves. served is
+// the CPU time that it has taken by now.
+func startFleet(ctx context.Context, nodes int, config string) (served func() time.Duration, stop func() error, err error) {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", "serve-fleet", strconv.Itoa(nodes), config)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	until, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	stop = func() error { return errors.Join(until.Close(), cmd.Wait()) }
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != ready {
-		return nil, errors.Join(errors.New("the fleet does not come up"), err, stop())
+		return nil, nil, errors.Join(errors.New("the fleet does not come up"), err, stop())
 	}
-	return stop, nil
+	return func() time.Duration {
+		below, _ := procfs.Below(os.Getpid()) // nothing is what it says of one that it cannot see
+		return procfs.CPU(slices.DeleteFunc(below, func(p procfs.Process) bool { return p.PID != cmd.Process.Pid }))
+	}, stop, nil
 }
 
 const ready = "ready\n"

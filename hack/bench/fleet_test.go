@@ -72,8 +72,8 @@ func TestRightOwners(t *testing.T) {
 func TestFleetFigures(t *testing.T) {
 	small, great := fleetTimes{nodes: 100}, fleetTimes{nodes: 1000}
 	for _, wall := range []time.Duration{200, 300, 400} {
-		small.add(wall*time.Millisecond, wall*time.Millisecond/2, 50<<10, 33)
-		great.add(12*wall*time.Millisecond, 9*wall*time.Millisecond/2, 300<<10, 333)
+		small.add(wall*time.Millisecond, wall*time.Millisecond/2, wall*time.Millisecond/4, 50<<10, 33)
+		great.add(12*wall*time.Millisecond, 9*wall*time.Millisecond/2, wall*time.Millisecond, 300<<10, 333)
 	}
 	got := make(map[string]figure)
 	for _, f := range fleetFigures([]fleetTimes{small, great}) {
@@ -88,6 +88,7 @@ func TestFleetFigures(t *testing.T) {
 		"1000 nodes: wall time":                            {3.6, "< 5: met"},
 		"1000 nodes: vipctl's greatest memory (RSS)":       {300, "< 250: missed"},
 		"1000 nodes: VIPs owned by the right node, of 333": {333, "-"},
+		"1000 nodes: the fleet's CPU time per node":        {0.3, "-"},
 		"wall time per node, 1000 to 100 nodes":            {1.2, "< 1.3: met"},
 		"CPU time per node, 1000 to 100 nodes":             {0.9, "-"},
 	} {

@@ -9,14 +9,16 @@ import (
 
 // fleetTimes are what the rounds on one fleet took.
 type fleetTimes struct {
-	nodes            int
-	wall, cpu, right []float64 // s, s, clusters
-	rss              []float64 // MiB
+	nodes             int
+	wall, cpu, served []float64 // s; the fleet's own CPU time is served
+	rss               []float64 // MiB
+	right             []float64 // clusters
 }
 
 // add takes one round; the memory is in KiB, as getrusage(2) has it.
-func (t *fleetTimes) add(wall, cpu time.Duration, rss int64, right int) {
+func (t *fleetTimes) add(wall, cpu, served time.Duration, rss int64, right int) {
 	t.wall, t.cpu = append(t.wall, wall.Seconds()), append(t.cpu, cpu.Seconds())
+	t.served = append(t.served, served.Seconds())
 	t.rss, t.right = append(t.rss, float64(rss)/1024), append(t.right, float64(right))
 }
 
@@ -43,6 +45,7 @@ func fleetFigures(all []fleetTimes) []figure {
 			newFigure(name+"wall time", "s", wall, t.wall...),
 			newFigure(name+"wall time per node", "ms", 0, t.perNode(t.wall)...),
 			newFigure(name+"vipctl's CPU time per node", "ms", 0, t.perNode(t.cpu)...),
+			newFigure(name+"the fleet's CPU time per node", "ms", 0, t.perNode(t.served)...),
 			newFigure(name+"vipctl's greatest memory (RSS)", "MiB", rss, t.rss...),
 			newFigure(fmt.Sprintf("%sVIPs owned by the right node, of %d", name, t.nodes/3), "VIPs", 0, t.right...),
 		)
