@@ -34,21 +34,24 @@ func answer[D, L any](ctx context.Context, f *Factory, list func([]report.Item[D
 	if err != nil {
 		return err
 	}
-	var (
-		doc  any
-		code cli.ExitCode
-	)
 	if f.flags.severalContexts() {
-		var items []report.Item[D]
-		items, code, err = askEach(ctx, f, ask)
-		doc = list(items)
-	} else {
-		doc, code, err = ask(ctx, f)
+		items, code, err := askEach(ctx, f, ask)
+		if err != nil {
+			return err
+		}
+		if err := f.write(format, list(items)); err != nil {
+			return err
+		}
+		return cli.Exit(code)
 	}
-	if err != nil {
+	doc, code, err := ask(ctx, f)
+	if doc == nil {
 		return err
 	}
 	if err := f.write(format, doc); err != nil {
+		return err
+	}
+	if err != nil { // it came too late for the document, as in keeping a snapshot
 		return err
 	}
 	return cli.Exit(code)

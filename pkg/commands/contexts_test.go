@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/report"
 )
@@ -37,8 +39,8 @@ func contextsFile(t *testing.T, names ...string) string {
 func askNamed(t *testing.T, answers map[string]any, args ...string) (items []report.Item[string], code cli.ExitCode, err error) {
 	t.Helper()
 	h := newHarness(t)
-	cmd := h.f.onClusters(newOwnerCommand(h.f, func(ctx context.Context, _ *ownerOptions) error {
-		items, code, err = askEach(ctx, h.f, func(_ context.Context, f *Factory) (*string, cli.ExitCode, error) {
+	cmd := h.f.onClusters(&cobra.Command{Use: "owner", RunE: func(cmd *cobra.Command, _ []string) error {
+		items, code, err = askEach(cmd.Context(), h.f, func(_ context.Context, f *Factory) (*string, cli.ExitCode, error) {
 			f.Streams.Errorf("warning: asked")
 			cfg, err := f.Talosconfig()
 			if err != nil {
@@ -58,7 +60,7 @@ func askNamed(t *testing.T, answers map[string]any, args ...string) (items []rep
 			}
 		}
 		return nil
-	}))
+	}})
 	cmd.SetArgs(append(args, "--talosconfig", contextsFile(t, "a", "b", "c")))
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	if failed := cmd.ExecuteContext(t.Context()); failed != nil {
