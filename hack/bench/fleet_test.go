@@ -71,9 +71,9 @@ func TestRightOwners(t *testing.T) {
 
 func TestFleetFigures(t *testing.T) {
 	small, great := fleetTimes{nodes: 100}, fleetTimes{nodes: 1000}
-	for _, wall := range []time.Duration{200, 300, 400} {
-		small.add(wall*time.Millisecond, wall*time.Millisecond/2, wall*time.Millisecond/4, 50<<10, 33)
-		great.add(12*wall*time.Millisecond, 9*wall*time.Millisecond/2, wall*time.Millisecond, 300<<10, 333)
+	for _, wall := range []time.Duration{200 * time.Millisecond, 300 * time.Millisecond, 400 * time.Millisecond} {
+		small.add(wall, wall/2, wall/4, 50<<10, 33)
+		great.add(12*wall, 9*wall/2, wall, 300<<10, 333)
 	}
 	got := make(map[string]figure)
 	for _, f := range fleetFigures([]fleetTimes{small, great}) {

@@ -21,8 +21,8 @@ const TalosVersion = "v1.13.9"
 // namespace can serve one, for the kernel takes all of them for its own.
 var Prefix = netip.MustParsePrefix("10.255.255.254/8")
 
-// max is how many clusters have addresses below Prefix.
-const max = 255 * 256
+// most is how many clusters have addresses below Prefix.
+const most = 255 * 256
 
 // Cluster is one control plane.
 type Cluster struct {
@@ -44,8 +44,8 @@ type Node struct {
 // Plan lays out clusters of three nodes; what is left over of nodes makes the
 // first ones greater. It needs three nodes at least.
 func Plan(nodes int) ([]Cluster, error) {
-	if nodes < 3 || nodes/3 > max {
-		return nil, fmt.Errorf("a fleet has %d to %d nodes, not %d", 3, 3*max, nodes)
+	if nodes < 3 || nodes/3 > most {
+		return nil, fmt.Errorf("a fleet has %d to %d nodes, not %d", 3, 3*most+2, nodes)
 	}
 	clusters := make([]Cluster, nodes/3)
 	for i := range clusters {
