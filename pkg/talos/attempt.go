@@ -145,7 +145,7 @@ func (s *survey) ask(v *visit, a *attempt, q question) {
 func (s *survey) heard(v *visit, a *attempt, q question, err error) {
 	if a.ok() {
 		s.answered(v)
-		s.again(v, a)
+		s.again(a)
 	}
 	if q.topic != 0 && a.ok() {
 		s.learn()
@@ -175,7 +175,7 @@ func (s *survey) finish(v *visit, a *attempt) {
 	a.done = true
 	if !a.ok() {
 		err := mostTelling(a.errs)
-		if context.Cause(a.ctx) == errGivenUp {
+		if errors.Is(context.Cause(a.ctx), errGivenUp) {
 			err = fmt.Errorf("given up: %w", context.DeadlineExceeded)
 		}
 		a.reply.miss(plain(err, a.target, time.Since(a.begun)), s.list)

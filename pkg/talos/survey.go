@@ -184,7 +184,7 @@ func (s *survey) answered(v *visit) {
 }
 
 // again asks a node for its etcd once more.
-func (s *survey) again(v *visit, a *attempt) {
+func (s *survey) again(a *attempt) {
 	if s.opts.Again <= 0 || !a.reply.node.Etcd.Known() || a.again {
 		return
 	}
