@@ -15,20 +15,46 @@ func NeedsSecondLook(v Verdict) bool {
 //
 // But two owners are a split brain only if at least two nodes held the address
 // both times. Those that were seen only the second time are Disputed, to be
-// looked at again, whatever the first verdict was.
+// looked at again, whatever the first verdict was. And one of two who only fell
+// silent may have the address still, so that the other one is no sole owner.
 func Confirm(first, second Verdict) Verdict {
 	switch {
 	case second.Ownership == SplitBrain:
 		return confirmOwners(first, second)
 	case first.Ownership == SplitBrain:
-		second.Reason += "; a moment before " + list(first.Owners) + " held the address"
-		if second.Ownership != Disputed {
-			second.Reason += ": a handover"
-		}
-	case first.Ownership == Disputed && second.Ownership == Disputed && sameTrouble(first, second):
+		return resolveOwners(first, second)
+	case second.Ownership == Disputed && first.Ownership != Disputed:
+		second.Reason += onceOnly
+	case second.Ownership == Disputed && sameTrouble(first, second):
 		second.Reason += "; seen twice"
 	case first.Ownership == Disputed:
 		second.Reason += "; a moment before: " + first.Reason
+	}
+	return second
+}
+
+// onceOnly is said of what the first look did not show.
+const onceOnly = "; seen once only, so it may be a handover"
+
+// resolveOwners is for two owners who are not both seen any more: whoever let go
+// did so in a handover, if he says so himself.
+func resolveOwners(first, second Verdict) Verdict {
+	before := "; a moment before " + list(first.Owners) + " held the address"
+	var mute []string
+	for _, c := range second.SilentNodes() {
+		if slices.Contains(first.Owners, c.From) && !slices.Contains(second.Owners, c.From) {
+			mute = add(mute, c.From)
+		}
+	}
+	switch {
+	case second.Ownership != Owned:
+		second.Reason += before
+	case len(mute) > 0:
+		second.Ownership = Disputed
+		second.Reason += before + ", and " + list(mute) + " may still"
+		second.Findings = tidy(append(slices.Clone(second.Findings), Finding{TwoOwners, "", second.Reason}))
+	default:
+		second.Reason += before + ": a handover"
 	}
 	return second
 }
@@ -38,7 +64,7 @@ func confirmOwners(first, second Verdict) Verdict {
 	switch {
 	case first.Ownership != SplitBrain || len(both) < 2:
 		second.Ownership = Disputed
-		second.Reason += "; seen once only, so it may be a handover"
+		second.Reason += onceOnly
 	case len(both) < len(second.Owners):
 		second.Reason += "; seen twice: " + list(both)
 	default:

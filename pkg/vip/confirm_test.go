@@ -20,9 +20,13 @@ func TestConfirm(t *testing.T) {
 		{"the same two, and one is silent", two, "cp-1 has, cp-2 has, cp-3 silent", SplitBrain, "seen twice"},
 		{"one turned silent, and answers on the wire", two, "cp-1 has, cp-2 silent, arp cp-2", SplitBrain, "seen twice"},
 		{"one let go", two, "cp-1 free, cp-2 has, cp-3 free", Owned, "a handover"},
-		{"one turned silent", two, "cp-1 silent, cp-2 has, cp-3 free", Owned, "a handover"},
-		{"both let go", two, "cp-1 free, cp-2 free, cp-3 free", Unowned, "a handover"},
-		{"both turned silent", two, "cp-1 silent, cp-2 silent, cp-3 free", Unknown, "a handover"},
+		{"one turned silent", two, "cp-1 silent, cp-2 has, cp-3 free", Disputed, "a moment before cp-1 and cp-2 held the address, and cp-1 may still"},
+		{"one turned silent, and is the one who is answered by", two, "cp-1 silent, cp-2 free, cp-3 free, arp cp-1", Unknown, "a moment before cp-1 and cp-2 held the address"},
+		{"one let go, and a third turned silent", two, "cp-1 free, cp-2 has, cp-3 silent", Owned, "a handover"},
+		{"both let go, and a third took it", two, "cp-1 free, cp-2 free, cp-3 has", Owned, "a handover"},
+		{"one turned silent, and a third took it", two, "cp-1 silent, cp-2 free, cp-3 has", Disputed, "cp-1 may still"},
+		{"both let go", two, "cp-1 free, cp-2 free, cp-3 free", Unowned, "a moment before cp-1 and cp-2 held the address"},
+		{"both turned silent", two, "cp-1 silent, cp-2 silent, cp-3 free", Unknown, "a moment before cp-1 and cp-2 held the address"},
 		{"one let go, and the wire still has it", two, stale, Disputed, "a moment before cp-1 and cp-2 held the address"},
 		{"another pair", two, "cp-1 free, cp-2 has, cp-3 has", Disputed, "seen once only"},
 		{"two owners the second time only", "cp-1 has, cp-2 free", "cp-1 has, cp-2 has", Disputed, "seen once only"},
@@ -33,7 +37,7 @@ func TestConfirm(t *testing.T) {
 		{"another dispute on the same node", "cp-1 leftover", "cp-1 static", Disputed, "a moment before: leftover address"},
 		{"the same trouble on another node", "cp-1 leftover, cp-2 free", "cp-1 free, cp-2 leftover", Disputed, "a moment before: leftover address: cp-1"},
 		{"the dispute is gone", stale, "cp-1 free, cp-2 has, arp cp-2", Owned, "cp-2 holds the address; a moment before: stale ARP: cp-2"},
-		{"a dispute the second time only", "cp-1 free, cp-2 has", stale, Disputed, "hardware address"},
+		{"a dispute the second time only", "cp-1 free, cp-2 has", stale, Disputed, "hardware address; seen once only"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -42,6 +46,18 @@ func TestConfirm(t *testing.T) {
 				t.Errorf("Confirm(%s; %s) = %v, %q; want %v, %q", tt.first, tt.second, got.Ownership, got.Reason, tt.want, tt.reason)
 			}
 		})
+	}
+}
+
+// TestOnlyASoleOwnerIsAHandover says it of nothing else: it sounds like good news.
+func TestOnlyASoleOwnerIsAHandover(t *testing.T) {
+	two := Judge(said(t, "cp-1 has, cp-2 has, cp-3 free"))
+	for _, second := range []string{
+		"cp-1 free, cp-2 free, cp-3 free", "cp-1 silent, cp-2 silent, cp-3 silent", "cp-1 silent, cp-2 has, cp-3 free", "cp-1 has, cp-2 free, arp cp-2",
+	} {
+		if got := Confirm(two, Judge(said(t, second))); strings.HasSuffix(got.Reason, "a handover") || got.Ownership == Disputed && len(got.Findings) == 0 {
+			t.Errorf("Confirm(two, %s) = %v, %q, findings %v; want no word of a handover, and findings of a dispute", second, got.Ownership, got.Reason, got.Findings)
+		}
 	}
 }
 
