@@ -94,7 +94,10 @@ func (f *Factory) surveyEtcd(ctx context.Context) (*survey, error) {
 	if err != nil {
 		return nil, o.explain(err, snap)
 	}
-	return &survey{snap: snap}, o.checkVIPs(snap)
+	if err := o.checkVIPs(snap); err != nil {
+		return nil, err
+	}
+	return &survey{snap: snap}, nil
 }
 
 // etcdDocument judges a snapshot, and what the loss of some nodes would mean.

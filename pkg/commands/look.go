@@ -103,7 +103,10 @@ func (f *Factory) survey(ctx context.Context, ask witnesses, facts talos.Facts) 
 		return nil, err
 	}
 	snap, judged, err := o.owners(ctx, snap, facts)
-	return &survey{snap: snap, judged: judged, rows: o.cfg.Nodes}, err
+	if err != nil {
+		return nil, err
+	}
+	return &survey{snap: snap, judged: judged, rows: o.cfg.Nodes}, nil
 }
 
 // look collects one snapshot. The other witnesses are asked of a VIP or a node

@@ -53,8 +53,8 @@ func (s *snapshotFlags) check(cmd *cobra.Command) error {
 }
 
 // source is the survey that was kept, or else the one that collect makes, which
-// is kept where that was asked for. The survey is whole also where the error is
-// a lateError.
+// is kept where that was asked for. It is nil where there is none to print, and
+// whole also where the error is a lateError.
 func (s *snapshotFlags) source(ctx context.Context, f *Factory, collect func(context.Context) (*survey, error)) (*survey, error) {
 	if s.From != "" {
 		snap, err := f.readSnapshot(s.From)
@@ -64,8 +64,11 @@ func (s *snapshotFlags) source(ctx context.Context, f *Factory, collect func(con
 		return &survey{snap: snap, judged: judgeAll(snap), rows: f.flags.Nodes}, nil
 	}
 	seen, err := collect(ctx)
-	if err != nil || s.Save == "" {
-		return seen, err
+	if err != nil {
+		return nil, err
+	}
+	if s.Save == "" {
+		return seen, nil
 	}
 	if err := saveSnapshot(s.Save, seen.snap); err != nil {
 		return seen, &lateError{cli.WithHint(fmt.Errorf("--save: %w", err), "name a file in a directory that you may write to")}

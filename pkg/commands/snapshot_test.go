@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -139,6 +140,19 @@ func TestADocumentIsPrintedThatCannotBeSaved(t *testing.T) {
 		}
 		if format == "json" && !json.Valid(h.out.Bytes()) || !strings.Contains(h.out.String(), "cp-1") {
 			t.Errorf("-o %s: stdout has %q; want one document", format, h.out)
+		}
+	}
+}
+
+// A look that failed has no document, whatever was seen until then: stdout would
+// have two values, or there would be nothing to make one of.
+func TestALookThatFailedHasNoDocument(t *testing.T) {
+	for _, seen := range []*survey{nil, {}, {snap: kept("cp-1")}} {
+		h := newHarness(t)
+		var flags snapshotFlags
+		got, err := flags.source(t.Context(), h.f, func(context.Context) (*survey, error) { return seen, context.Canceled })
+		if got != nil || !errors.Is(err, context.Canceled) {
+			t.Errorf("source(collect = %v, cancelled) = %v, %v; want no survey, and the error", seen, got, err)
 		}
 	}
 }
