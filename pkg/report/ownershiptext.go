@@ -19,7 +19,7 @@ func (o *Ownership) Grids(wide bool) []Grid {
 	vips := Grid{Header: []string{"VIP", "VERDICT", "OWNER", "LINK", "WITNESSES"}}
 	for _, v := range o.VIPs {
 		vips.Rows = append(vips.Rows, []string{v.VIP, v.Verdict, strings.Join(v.Owners, ","), v.Link, v.tally()})
-		vips.Footer = append(vips.Footer, v.lines(wide)...)
+		vips.Footer = append(vips.Footer, o.lines(v, wide)...)
 	}
 	grids := []Grid{vips}
 	if wide {
@@ -33,30 +33,71 @@ func (o *Ownership) Grids(wide bool) []Grid {
 	return slices.Concat(grids, o.nodeGrids(wide))
 }
 
-// lines are what there is to say of a VIP: the reason, what the cluster shows,
-// and apart from that what could not be asked. That a machine off the segment
-// cannot hear it is no news where all is well otherwise.
-func (v VIPOwnership) lines(wide bool) []string {
-	var trouble, unasked []string
-	for _, s := range v.Sightings {
-		trouble = append(trouble, fmt.Sprintf("  seen at %s: %s, %s", s.TakenAt.Format(time.StampMilli), s.Verdict, s.Reason))
-	}
-	for _, f := range v.Findings {
-		trouble = append(trouble, "  finding: "+f.Message)
-		if f.Hint != "" {
-			trouble = append(trouble, "  hint: "+f.Hint)
-		}
-	}
+// lines are what there is to say of a VIP: the reason, what the cluster shows to
+// be wrong, when it was seen, and apart from that what could not be asked. They
+// are none where all is well, and nothing is said twice.
+func (o *Ownership) lines(v VIPOwnership, wide bool) []string {
+	trouble := slices.Concat(v.findingLines(), v.sightingLines())
 	calm := v.Verdict == vip.Owned.String() && len(trouble) == 0
+	whole := true // every node said whether it has the address
+	var unasked []string
 	for _, w := range v.Witnesses {
-		if w.Error != "" && (wide || !calm || w.Witness == vip.Address.String()) {
+		if w.Error == "" {
+			continue
+		}
+		node := w.Witness == vip.Address.String()
+		whole = whole && !node
+		switch {
+		case wide, node && o.tells(w): // they have rows of their own
+		case node, !calm: // that this machine cannot hear the segment is no news where all is well
 			unasked = append(unasked, fmt.Sprintf("  not asked: %s from %s: %s", w.Witness, w.From, w.Error))
 		}
 	}
-	if calm && len(unasked) == 0 && !wide {
+	if calm && whole && !wide {
 		return nil
 	}
 	return slices.Concat([]string{v.VIP + ": " + v.Reason}, trouble, unasked)
+}
+
+// findingLines are the findings, save one that is the reason, each followed by
+// its hint unless that stands above already.
+func (v VIPOwnership) findingLines() []string {
+	var lines []string
+	for _, f := range v.Findings {
+		if f.Message == "" || !strings.HasPrefix(v.Reason, f.Message) {
+			lines = append(lines, "  finding: "+f.Message)
+		}
+		if hint := "  hint: " + f.Hint; f.Hint != "" && !slices.Contains(lines, hint) {
+			lines = append(lines, hint)
+		}
+	}
+	return lines
+}
+
+// sightingLines are both sightings, in one line where they are alike; none
+// where both saw an owner and the verdict says no more.
+func (v VIPOwnership) sightingLines() []string {
+	if len(v.Sightings) != 2 {
+		return nil
+	}
+	const clock = time.StampMilli
+	first, second := v.Sightings[0], v.Sightings[1]
+	switch {
+	case first.Verdict != second.Verdict || first.Reason != second.Reason:
+		return []string{
+			fmt.Sprintf("  seen at %s: %s, %s", first.TakenAt.Format(clock), first.Verdict, first.Reason),
+			fmt.Sprintf("  seen at %s: %s, %s", second.TakenAt.Format(clock), second.Verdict, second.Reason),
+		}
+	case second.Verdict == vip.Owned.String():
+		return nil
+	default:
+		return []string{fmt.Sprintf("  seen at %s and %s: %s", first.TakenAt.Format(clock), second.TakenAt.Format(clock), second.Verdict)}
+	}
+}
+
+// tells says whether the node that did not answer has a row that says why.
+func (o *Ownership) tells(w WitnessClaim) bool {
+	return slices.ContainsFunc(o.Nodes, func(n NodeOwnership) bool { return n.Node == w.From && strings.HasSuffix(n.Error, w.Error) })
 }
 
 // tally counts the witnesses that spoke, kind by kind: "address 3/3".
