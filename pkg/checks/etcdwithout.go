@@ -115,6 +115,9 @@ func (e *EtcdState) Without(s *cluster.Snapshot, asked ...string) (EtcdLoss, err
 // resolve returns the name of the node that is meant, or the ID of a member that
 // no node is known of.
 func (e *EtcdState) resolve(s *cluster.Snapshot, name string) (string, bool) {
+	if name == "" { // which a node may seem to be called whose host name is not known
+		return "", false
+	}
 	if s.Node(name) != nil {
 		return name, true
 	}
@@ -128,7 +131,7 @@ func (e *EtcdState) resolve(s *cluster.Snapshot, name string) (string, bool) {
 	for _, m := range e.Members {
 		named := name == m.Hostname || name == m.ID
 		at := err == nil && slices.ContainsFunc(urlsOf(m.Member), func(url string) bool { return hostOf(url) == addr })
-		if name != "" && (named || at && !isVIP(s.VIPs, addr)) {
+		if named || at && !isVIP(s.VIPs, addr) {
 			if m.Node != "" {
 				return m.Node, true
 			}

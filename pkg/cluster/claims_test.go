@@ -235,3 +235,25 @@ func TestClaimsLeadToAVerdict(t *testing.T) {
 		})
 	}
 }
+
+// An address is held on whatever link, so that nobody hides it by not naming one.
+func TestAnAddressOnALinkWithoutANameIsHeld(t *testing.T) {
+	s := three(on(2, carries("10.5.0.50/32", "")))
+	if got := vip.Judge(s.Claims(theVIP)); got.Ownership != vip.SplitBrain || s.Nodes[1].Holds(theVIP).Value() != UnnamedLink {
+		t.Errorf("two nodes hold it, one of them on a link without a name: %v of %v; want a split brain", got.Ownership, got.Owners)
+	}
+}
+
+func TestNeighbourInUse(t *testing.T) {
+	for entry, want := range map[Neighbour]bool{
+		{HardwareAddr: "02:00:00:00:00:01", State: "reachable"}: true,
+		{HardwareAddr: "02:00:00:00:00:01", State: "PERMANENT"}: true,
+		{HardwareAddr: "02:00:00:00:00:01", State: "stale"}:     false,
+		{HardwareAddr: "02:00:00:00:00:01"}:                     false,
+		{State: "reachable"}:                                    false,
+	} {
+		if got := entry.InUse(); got != want {
+			t.Errorf("%+v.InUse() = %t; want %t", entry, got, want)
+		}
+	}
+}

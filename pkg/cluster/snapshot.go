@@ -4,7 +4,10 @@
 package cluster
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -78,6 +81,13 @@ type Neighbour struct {
 	// permanent, ...; "" where there is no entry.
 	State string `json:"state,omitempty"`
 	Link  string `json:"link,omitempty"`
+}
+
+// InUse says whether the kernel sends by the entry at this moment. A stale one is
+// only a memory, and a failed or incomplete one is none.
+func (n Neighbour) InUse() bool {
+	inUse := []string{"reachable", "delay", "probe", "permanent"}
+	return n.HardwareAddr != "" && slices.Contains(inUse, strings.ToLower(n.State))
 }
 
 // ElectionView is a VIP's election as etcd on one node tells it.
@@ -290,8 +300,9 @@ func (s *Snapshot) Node(name string) *Node {
 	return nil
 }
 
-// Holds says whether the node carries the address, and on which link. It is
-// not known where the node's addresses are not.
+// Holds says whether the node carries the address, and on which link: "" where it
+// does not, UnnamedLink where it did not say on which. It is not known where the
+// node's addresses are not.
 func (n *Node) Holds(addr netip.Addr) Seen[string] {
 	list, ok := n.Addresses.Get()
 	if !ok {
@@ -299,8 +310,12 @@ func (n *Node) Holds(addr netip.Addr) Seen[string] {
 	}
 	for _, a := range list {
 		if a.Prefix.Addr() == addr {
-			return Got(a.Link)
+			return Got(cmp.Or(a.Link, UnnamedLink))
 		}
 	}
 	return Got("")
 }
+
+// UnnamedLink stands for a link without a name: an address on it is carried all
+// the same.
+const UnnamedLink = "?"

@@ -64,10 +64,6 @@ func (s *Snapshot) arpClaims(v *VIP) []vip.Claim {
 	return claims
 }
 
-// inUse are the states of an entry by which the kernel sends at this moment. A
-// stale one is only a memory, and a failed or incomplete one is none.
-var inUse = []string{"reachable", "delay", "probe", "permanent"}
-
 // neighbourClaims are none where the table says nothing, for on a healthy
 // machine it seldom does: that is no witness that could not be asked.
 func (s *Snapshot) neighbourClaims(v *VIP) []vip.Claim {
@@ -79,7 +75,7 @@ func (s *Snapshot) neighbourClaims(v *VIP) []vip.Claim {
 	case !ok:
 		claim.Err = v.Neighbour.Err()
 		return []vip.Claim{claim}
-	case entry.HardwareAddr == "" || !slices.Contains(inUse, strings.ToLower(entry.State)):
+	case !entry.InUse():
 		return nil
 	default:
 		return []vip.Claim{s.hardware(claim, entry.HardwareAddr)}

@@ -64,7 +64,7 @@ func (g *flags) vips() ([]netip.Addr, error) {
 		if err != nil {
 			return nil, cli.WithHint(cli.Usagef("--vip: %q is not an IP address", s), "give the address alone, such as 10.5.0.50")
 		}
-		list = append(list, addr)
+		list = append(list, addr.Unmap().WithZone("")) // as nodes tell theirs
 	}
 	return list, nil
 }

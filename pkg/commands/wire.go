@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"net/netip"
-	"slices"
 	"sync"
 
 	"github.com/vipctl/vipctl/pkg/arp"
@@ -56,9 +55,6 @@ func (s *segment) vip(addr netip.Addr) {
 	})
 }
 
-// inUse are the states of an entry that the kernel sends by.
-var inUse = []string{"reachable", "delay", "probe", "permanent"}
-
 // fill waits for the answers and writes them into the snapshot. It comes after
 // somebody has talked to the VIPs: where the kernel had no entry in use, it has
 // one now.
@@ -73,7 +69,7 @@ func (s *segment) fill(snap *cluster.Snapshot) {
 	for i := range snap.VIPs {
 		v := &snap.VIPs[i]
 		h := s.vips[v.Addr]
-		if n, known := h.neighbour.Get(); known && !slices.Contains(inUse, n.State) {
+		if n, known := h.neighbour.Get(); known && !n.InUse() {
 			h.neighbour = cluster.See(s.client.Neighbour(v.Addr))
 		}
 		v.Neighbour, v.ARP = h.neighbour, h.arp
