@@ -177,7 +177,7 @@ var rows = map[string][]row{
 		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
 	},
 	"etcd-no-learner-or-alarm": {
-		{"neither", healthy(3), Pass, "neither"},
+		{"neither", healthy(3), Pass, "no learner, no alarm"},
 		{"a learner", healthy(3, everywhere(3, func(i int) change { return listed(i, learner) })), Fail, "cp-3 is a learner"},
 		{"a learner that never started has no name", healthy(3, everywhere(3, func(i int) change { return listed(i, nameless) })), Fail, "a3 is a learner"},
 		{"an alarm", healthy(3, node(1, func(n *cluster.Node) {
@@ -185,8 +185,8 @@ var rows = map[string][]row{
 		})), Fail, "alarm NOSPACE of cp-2"},
 		{"NONE is no alarm", healthy(3, node(1, func(n *cluster.Node) {
 			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a2", Alarm: "NONE"}})
-		})), Pass, "neither"},
-		{"one answer is of all members", healthy(3, down(3)), Pass, "neither"},
+		})), Pass, "no learner, no alarm"},
+		{"one answer is of all members", healthy(3, down(3)), Pass, "no learner, no alarm"},
 		{"nobody tells the alarms", healthy(3, everywhere(3, func(i int) change {
 			return node(i, func(n *cluster.Node) { n.Alarms = cluster.Missed[[]cluster.Alarm](errDown) })
 		})), Unknown, "alarms of etcd not known"},

@@ -142,7 +142,7 @@ func nameOfMember(s *cluster.Snapshot, id string) string {
 
 func noLearnerOrAlarm(s *cluster.Snapshot) Finding {
 	t := learnersAndAlarms(s)
-	return t.finding("neither", "a learner becomes a voter by itself once it has caught up; talosctl etcd alarm list, and defragment after NOSPACE")
+	return t.finding("no learner, no alarm", "a learner becomes a voter by itself once it has caught up; talosctl etcd alarm list, and defragment after NOSPACE")
 }
 
 func learnersAndAlarms(s *cluster.Snapshot) (t tally) {
