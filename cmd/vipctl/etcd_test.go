@@ -168,7 +168,7 @@ func testAlarm(t *testing.T, lab *testLab, node string) {
 		!slices.Equal(doc.Reasons, []string{"alarm NOSPACE of " + node}) {
 		t.Errorf("want NOSPACE of %s, and nothing else\n%s", node, r)
 	}
-	lab.on("etcd").shows(t, 3, "alarm NOSPACE of "+node)
+	lab.on("etcd").shows(t, 3, "reason alarm NOSPACE of "+node)
 	lab.fault("undo", "etcd-nospace", node)
 	lab.until(0, "etcd")
 }
@@ -272,5 +272,5 @@ func TestEtcdWithoutQuorum(t *testing.T) {
 	if doc.Verdict != "noQuorum" || doc.Leader != "" || !strings.Contains(strings.Join(doc.Reasons, "; "), "cp-1 knows of no leader") {
 		t.Errorf("want no quorum, and no leader on cp-1\n%s", r)
 	}
-	lab.on("etcd", "--timeout", "2s").shows(t, 3, "verdict noQuorum", "voters not known", "may be lost now not known")
+	lab.on("etcd", "--timeout", "2s").shows(t, 3, "verdict noQuorum", "voters not known")
 }

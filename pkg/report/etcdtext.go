@@ -41,20 +41,27 @@ func (e *EtcdReport) Grids(wide bool) []Grid {
 	return grids
 }
 
-// head is the verdict and what it rests on.
+// head is the verdict, the answer to what was asked, what is wrong, and what all
+// that rests on.
 func (e *EtcdReport) head() Grid {
-	g := Grid{Rows: [][]string{
-		{"verdict", e.Verdict},
-		{"voters", fmt.Sprintf("%d, of which %d healthy", e.Voters, e.Healthy)},
-		{"quorum", strconv.Itoa(e.Quorum)},
-		{"may be lost now", strconv.Itoa(e.Tolerance)},
-	}}
-	if e.Voters == 0 { // nobody listed the members
-		for i := range 3 {
-			g.Rows[1+i][1] = "not known"
+	g := Grid{Rows: [][]string{{"verdict", e.Verdict}}}
+	add := func(name, value string) { g.Rows = append(g.Rows, []string{name, value}) }
+	if e.Without != nil {
+		add("without "+strings.Join(e.Without.Nodes, ", "), e.Without.String())
+		for _, v := range e.Without.VIPs {
+			add(v.VIP, v.String())
 		}
 	}
-	add := func(name, value string) { g.Rows = append(g.Rows, []string{name, value}) }
+	for _, r := range e.Reasons { // alarms among them
+		add("reason", r)
+	}
+	if e.Voters > 0 {
+		add("voters", fmt.Sprintf("%d, of which %d healthy", e.Voters, e.Healthy))
+		add("quorum", strconv.Itoa(e.Quorum))
+		add("may be lost now", strconv.Itoa(e.Tolerance))
+	} else {
+		add("voters", "not known")
+	}
 	if len(e.Indispensable) > 0 {
 		add("must not be lost", strings.Join(e.Indispensable, ", "))
 	}
@@ -65,29 +72,7 @@ func (e *EtcdReport) head() Grid {
 	if e.Raft != nil {
 		add("term", e.Raft.String())
 	}
-	for _, r := range e.Reasons {
-		add("reason", r)
-	}
-	for _, a := range e.Alarms {
-		add("alarm", a.Alarm+" of "+e.nameOf(a.MemberID))
-	}
-	if e.Without != nil {
-		add("without "+strings.Join(e.Without.Nodes, ", "), e.Without.String())
-		for _, v := range e.Without.VIPs {
-			add(v.VIP, v.String())
-		}
-	}
 	return g
-}
-
-// nameOf is the host name of a member, or its ID.
-func (e *EtcdReport) nameOf(id string) string {
-	for _, m := range e.Members {
-		if m.ID == id {
-			return orElse(m.Hostname, id)
-		}
-	}
-	return id
 }
 
 // String is for people: "5, unchanged over 1.0 s, 12.3 entries/s".
@@ -121,8 +106,7 @@ func (v EtcdLostVIP) String() string {
 	if v.Predicted == nil {
 		return v.Owner + " owns it; nobody takes it over without a quorum"
 	}
-	return fmt.Sprintf("%s owns it: gone for %.3g - %.3g s if that crashes (%s)",
-		v.Owner, v.Predicted.LowerSeconds, v.Predicted.UpperSeconds, v.Predicted.Basis)
+	return fmt.Sprintf("%s owns it: gone for %s if that crashes (%s)", v.Owner, v.Predicted.span(), v.Predicted.Basis)
 }
 
 func (e *EtcdReport) memberGrid(wide bool) Grid {

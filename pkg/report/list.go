@@ -102,9 +102,6 @@ func (l *EtcdReportList) Grids(bool) []Grid {
 		for _, r := range e.Reasons {
 			all.note(e.Context, r)
 		}
-		for _, a := range e.Alarms {
-			all.note(e.Context, "alarm "+a.Alarm+" of "+a.MemberID)
-		}
 	}
 	return all.grids()
 }

@@ -74,25 +74,19 @@ func (v VIPOwnership) findingLines() []string {
 	return lines
 }
 
-// sightingLines are both sightings, in one line where they are alike; none
-// where both saw an owner and the verdict says no more.
+// sightingLines are both sightings, whose words are in the reason; none where
+// both saw the owner.
 func (v VIPOwnership) sightingLines() []string {
 	if len(v.Sightings) != 2 {
 		return nil
 	}
-	const clock = time.StampMilli
 	first, second := v.Sightings[0], v.Sightings[1]
-	switch {
-	case first.Verdict != second.Verdict || first.Reason != second.Reason:
-		return []string{
-			fmt.Sprintf("  seen at %s: %s, %s", first.TakenAt.Format(clock), first.Verdict, first.Reason),
-			fmt.Sprintf("  seen at %s: %s, %s", second.TakenAt.Format(clock), second.Verdict, second.Reason),
-		}
-	case second.Verdict == vip.Owned.String():
+	if first.Verdict == vip.Owned.String() && second.Verdict == first.Verdict && slices.Equal(first.Owners, second.Owners) {
 		return nil
-	default:
-		return []string{fmt.Sprintf("  seen at %s and %s: %s", first.TakenAt.Format(clock), second.TakenAt.Format(clock), second.Verdict)}
 	}
+	return []string{fmt.Sprintf("  seen at %s: %s %s; at %s: %s %s",
+		first.TakenAt.Format(time.StampMilli), first.Verdict, holders(first.Owners),
+		second.TakenAt.Format(clockTime), second.Verdict, holders(second.Owners))}
 }
 
 // tells says whether the node that did not answer has a row that says why.
