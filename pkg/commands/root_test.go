@@ -148,7 +148,7 @@ func TestBadUsage(t *testing.T) {
 // the same one.
 func TestAVIPIsTakenInAnyForm(t *testing.T) {
 	for typed, want := range map[string]string{
-		"10.5.0.50": "10.5.0.50", "::ffff:10.5.0.50": "10.5.0.50", " fd00:0::50": "fd00::50", "fe80::50%eth0": "fe80::50",
+		"10.5.0.50": "10.5.0.50", "::ffff:10.5.0.50": "10.5.0.50", "fd00:0::50": "fd00::50", "fe80::50%eth0": "fe80::50",
 	} {
 		list, err := (&flags{VIPs: []string{typed}}).vips()
 		if err != nil || len(list) != 1 || list[0].String() != want {
