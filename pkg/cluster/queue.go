@@ -87,9 +87,10 @@ func ownKey(n *Node, addr netip.Addr, places []int) int {
 // noMember says that a list of etcd's members is known and the node is not in
 // it.
 func (s *Snapshot) noMember(n *Node) bool {
+	host := "//" + strings.TrimSuffix(netip.AddrPortFrom(n.Addr, 0).String(), "0") // 10.5.0.2 is no part of 10.5.0.20
 	is := func(m Member) bool {
 		return m.ID == n.Etcd.Value().MemberID || m.Hostname == n.Name || m.Hostname == n.Hostname.Value() ||
-			slices.ContainsFunc(slices.Concat(m.PeerURLs, m.ClientURLs), func(u string) bool { return strings.Contains(u, n.Addr.String()) })
+			slices.ContainsFunc(slices.Concat(m.PeerURLs, m.ClientURLs), func(u string) bool { return strings.Contains(u, host) })
 	}
 	return slices.ContainsFunc(s.Nodes, func(other Node) bool {
 		members, ok := other.Members.Get()

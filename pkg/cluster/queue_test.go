@@ -37,6 +37,8 @@ func TestQueueShowsItsGhosts(t *testing.T) {
 		{"the first is a ghost of one that has not the address", three(elected("cp-2", "cp-3", "cp-2")), "[cp-2] cp-3 cp-2", "cp-2 has 2 keys", "cp-3"},
 		{"a key without a lease", three(elected("cp-1", "cp-2"), theAddress(func(v *VIP) { v.Elections[0].Election.value.Candidates[1].Lease = "0" })), "cp-1 [cp-2]", "no lease", ""},
 		{"no member of etcd", three(elected("cp-1", "cp-2"), members("cp-1", "cp-3")), "cp-1 [cp-2]", "no member of etcd", ""},
+		{"no member, though an address begins like its own", three(elected("cp-1", "cp-2"), memberAt("cp-9", "https://10.5.0.30:2380")), "cp-1 [cp-2]", "no member of etcd", ""},
+		{"a member by its address", three(elected("cp-1", "cp-2"), memberAt("renamed", "https://10.5.0.3:2380")), "cp-1 cp-2", "", "cp-2"},
 		{"a member of etcd", three(elected("cp-1", "cp-2"), members("cp-1", "cp-2")), "cp-1 cp-2", "", "cp-2"},
 		{"two nodes of one name may each have a key", three(elected("cp-1", "cp-1"), on(2, func(n *Node) { n.Hostname = Got("cp-1") })), "cp-1 cp-1", "", "cp-1"},
 		{"ghosts only behind the owner", three(elected("cp-1", "cp-3"), idle(3)), "cp-1 [cp-3]", "cp-3 does not campaign", ""},
@@ -68,6 +70,13 @@ func TestQueueShowsItsGhosts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// memberAt has cp-1 list itself, and a member at that URL.
+func memberAt(name, url string) change {
+	return on(1, func(n *Node) {
+		n.Members = Got([]Member{{ID: "a1", Hostname: "cp-1"}, {ID: "a9", Hostname: name, PeerURLs: []string{url}}})
+	})
 }
 
 func hostOf(q *Queued) string {
