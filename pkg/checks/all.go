@@ -30,7 +30,7 @@ func All() []Check {
 		{"apiserver-ready", Kubernetes, "every control-plane node's own kube-apiserver is ready", needsBoth, apiServerReady},
 		{"apiserver-certificate", Kubernetes, "every serving certificate covers the VIP", needsWire, certificateCoversVIP},
 
-		{"etcd-members-agree", Etcd, "every node lists the same members of etcd", needsReader, membersAgree},
+		{"etcd-members-agree", Etcd, "every node is a member of etcd, and all list the same members", needsReader, membersAgree},
 		{"etcd-voters-healthy", Etcd, "every voter of etcd is healthy", needsReader, votersHealthy},
 		{"etcd-voters-odd", Etcd, "the number of voters is odd", needsReader, votersOdd},
 		{"etcd-one-leader", Etcd, "every member follows one leader in one term", needsReader, oneLeader},

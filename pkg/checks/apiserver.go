@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
 )
@@ -18,7 +19,7 @@ func speaksKubernetes(status int) bool {
 }
 
 func apiServerReady(s *cluster.Snapshot) Finding {
-	var t tally
+	t := among(s)
 	for i := range s.Nodes {
 		judgeAPIServer(&t, &s.Nodes[i])
 	}
@@ -32,6 +33,8 @@ func judgeAPIServer(t *tally, n *cluster.Node) {
 	port, ok := n.APIServer.Get()
 	pod, podKnown := n.StaticPod.Get()
 	switch {
+	case noWord(n):
+		t.silence(n)
 	case !ok:
 		miss(t, n.Name, "kube-apiserver", n.APIServer)
 	case port.HandshakeOnly():
@@ -51,13 +54,28 @@ func judgeAPIServer(t *tally, n *cluster.Node) {
 	}
 }
 
+// noWord says that neither the Talos API nor anything on the kube-apiserver's
+// port said a word: the machine is off, cut off, or none. A refused connection is
+// a word.
+func noWord(n *cluster.Node) bool {
+	port, ok := n.APIServer.Get()
+	heard := ok && (port.Answered || port.Certificate.Fingerprint != "" ||
+		strings.Contains(port.Error, "refused") || strings.Contains(port.Error, "reset"))
+	return saidNothing(n) && !heard
+}
+
 func certificateCoversVIP(s *cluster.Snapshot) Finding {
 	return eachVIP(s, "every certificate names "+joined(addrs(s.VIPs)),
 		"put the VIP into cluster.apiServer.certSANs: else a node's certificate is rewritten, and its kube-apiserver restarted, when it first takes over",
 		func(t *tally, v cluster.VIP) {
 			judgeCertificate(t, Fail, v.Addr, v.Addr.String(), v.APIServer)
 			for i := range s.Nodes {
-				judgeCertificate(t, Warn, v.Addr, s.Nodes[i].Name, s.Nodes[i].APIServer)
+				n := &s.Nodes[i]
+				if noWord(n) {
+					t.silence(n)
+					continue
+				}
+				judgeCertificate(t, Warn, v.Addr, n.Name, n.APIServer)
 			}
 		})
 }

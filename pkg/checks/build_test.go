@@ -119,6 +119,13 @@ func forbidden(i int) change {
 	}
 }
 
+// deadAddress is an endpoint that no node is at.
+func deadAddress(s *cluster.Snapshot) {
+	at := len(s.Nodes) + 1
+	s.Nodes = append(s.Nodes, cluster.Node{Name: "192.0.2.9", Addr: nodeAddr(9)})
+	silentNode(at, errDown)(s)
+}
+
 func silentNode(i int, err error) change {
 	return node(i, func(n *cluster.Node) {
 		*n = cluster.Node{

@@ -46,18 +46,18 @@ var rows = map[string][]row{
 		{"one is not ready", healthy(3, node(2, func(n *cluster.Node) {
 			n.Stage = cluster.Got(cluster.Stage{Stage: "running", Unmet: []string{"nodeReady: no"}})
 		})), Fail, "cp-2 is not ready: nodeReady: no"},
-		{"one is down", healthy(3, down(2)), Unknown, "cp-2 does not answer"},
+		{"one is down", healthy(3, down(2)), Unknown, "not known of cp-2: see nodes-answer; the other 2 are well"},
 	},
 	"versions-alike": {
 		{"alike", healthy(3), Pass, "3 nodes run v1.13.9"},
 		{"in the middle of an upgrade", healthy(3, node(3, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Tag: "v1.13.8"}) })), Warn, "cp-3 runs v1.13.8"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
+		{"one is down", healthy(3, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
 	},
 	"hostnames-differ": {
 		{"they do", healthy(3), Pass, "3 different"},
 		{"two are alike", healthy(3, node(3, func(n *cluster.Node) { n.Hostname = cluster.Got("cp-1") })), Fail, "192.0.2.1 and 192.0.2.3 are both called cp-1"},
 		{"one has none", healthy(3, node(3, func(n *cluster.Node) { n.Hostname = cluster.Got("") })), Fail, "192.0.2.3 has no host name"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
+		{"one is down", healthy(3, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
 	},
 	"endpoint-not-vip": {
 		{"the nodes' addresses", healthy(3), Pass, "endpoints: 3, none of them the VIP"},
@@ -79,8 +79,8 @@ var rows = map[string][]row{
 		{"on none", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }, everywhere(3, func(i int) change {
 			return node(i, func(n *cluster.Node) { n.VIPs = cluster.Got([]netip.Addr{}) })
 		})), Fail, "no VIP is configured on any of 3 nodes"},
-		{"on none of those that answer", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }, down(3)), Unknown, "cp-3 does not answer"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
+		{"on none of those that answer", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
+		{"one is down", healthy(3, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
 		{"no rights", healthy(3, forbidden(3)), Skip, "PermissionDenied"},
 	},
 	"vip-segment": {
@@ -90,14 +90,14 @@ var rows = map[string][]row{
 		{"the VIP on another link", healthy(3, onlyCarries(1, "192.0.2.50/32", "eth1"), carries(1, "192.0.2.1/24", "eth0")), Fail, "cp-1 has 192.0.2.50 on eth1, and its subnet 192.0.2.0/24 on eth0"},
 		{"only the VIP itself lies in its subnet", healthy(3, onlyCarries(1, "192.0.2.50/24", "eth0")), Fail, "cp-1 has no address"},
 		{"a cloud moves it", healthy(1, node(1, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Platform: "hcloud"}) })), Skip, "the cloud moves the VIP"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
+		{"one is down", healthy(3, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
 	},
 	"vip-link-up": {
 		{"up", healthy(3), Pass, "192.0.2.50"},
 		{"unknown counts as up", healthy(3, link(2, "unknown")), Pass, "192.0.2.50"},
 		{"down on a candidate", healthy(3, link(2, "down")), Fail, "cp-2: link eth0 is down"},
 		{"no link for it", healthy(3, onlyCarries(3, "198.51.100.3/24", "eth0")), Unknown, "which link"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
+		{"one is down", healthy(3, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
 	},
 	"vip-one-owner": {
 		{"one", healthy(3), Pass, "192.0.2.50 is owned by cp-1"},
@@ -136,14 +136,16 @@ var rows = map[string][]row{
 		{"the kubelet says no", healthy(3, node(2, func(n *cluster.Node) { n.StaticPod = cluster.Got(cluster.APIServerPod{Phase: "Running"}) })), Fail, "its pod (Running) is not ready"},
 		{"200 needs no kubelet", healthy(3, server(2, apiServer(2, 200)), node(2, func(n *cluster.Node) { n.StaticPod = cluster.Seen[cluster.APIServerPod]{} })), Pass, "3 nodes"},
 		{"401, and the kubelet is silent", healthy(3, node(2, func(n *cluster.Node) { n.StaticPod = cluster.Missed[cluster.APIServerPod](errDown) })), Unknown, "readiness needs a kubeconfig"},
-		{"one is down", healthy(3, down(2)), Unknown, "cp-2: kube-apiserver not known"},
+		{"one is down", healthy(3, down(2)), Unknown, "not known of cp-2: see nodes-answer; the other 2 are well"},
+		{"one is cut off, and its port is silent, too", healthy(3, down(2), server(2, cluster.APIServer{Error: "no route to host"})), Unknown, "not known of cp-2: see nodes-answer"},
+		{"one's Talos API is silent, and its port refuses", healthy(3, down(2), server(2, cluster.APIServer{Error: "connection refused"})), Fail, "cp-2: kube-apiserver does not answer: connection refused"},
 	},
 	"apiserver-certificate": {
 		{"all name it", healthy(3), Pass, "192.0.2.50"},
 		{"a candidate's does not", healthy(3, server(2, cluster.APIServer{Answered: true, Certificate: cluster.Certificate{Fingerprint: "x"}})), Warn, "cp-2: the certificate does not name 192.0.2.50"},
 		{"the one on the VIP does not", healthy(3, onVIP(cluster.Got(cluster.APIServer{Answered: true, Certificate: cluster.Certificate{Fingerprint: "x"}}))), Fail, "192.0.2.50: the certificate does not name"},
 		{"none was presented", healthy(3, server(2, cluster.APIServer{Error: "connection refused"})), Unknown, "cp-2: no certificate was presented"},
-		{"one is down", healthy(3, down(2)), Unknown, "cp-2: serving certificate not known"},
+		{"one is down", healthy(3, down(2)), Unknown, "not known of cp-2: see nodes-answer"},
 	},
 	"etcd-members-agree": {
 		{"they do", healthy(3), Pass, "3 nodes list the same 3 members"},
@@ -151,7 +153,13 @@ var rows = map[string][]row{
 		{"the order does not matter", healthy(3, listed(3, func(l []cluster.Member) []cluster.Member {
 			return []cluster.Member{l[2], l[0], l[1]}
 		})), Pass, "3 members"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
+		{"one is down", healthy(3, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
+		{"two are down", healthy(3, down(2), down(3)), Unknown, "not known of cp-2, cp-3: see nodes-answer; the other one is well"},
+		{"a dead address that no member can be on", healthy(3, deadAddress), Pass, "3 nodes list the same 3 members"},
+		{"a dead address that may be the node of a member", healthy(3, func(s *cluster.Snapshot) { s.Nodes = s.Nodes[:2] }, deadAddress), Unknown, "not known of 192.0.2.9"},
+		{"a node that is no member", healthy(3, everywhere(3, func(i int) change {
+			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:2] })
+		})), Fail, "cp-3: its etcd says that it is member a3, and no such member is listed"},
 	},
 	"etcd-voters-healthy": {
 		{"all are", healthy(3), Pass, "3 voters are healthy"},
@@ -161,7 +169,10 @@ var rows = map[string][]row{
 			n.Services = cluster.Got([]cluster.Service{{ID: "etcd", HealthKnown: true}})
 		})), Fail, "cp-2: Talos finds service etcd not healthy"},
 		{"one is a member without a node", healthy(3, func(s *cluster.Snapshot) { s.Nodes = s.Nodes[:2] }), Unknown, "cp-3: no control-plane node of this name"},
-		{"one is down", healthy(3, down(2)), Unknown, "cp-2: status not known"},
+		{"one is down", healthy(3, down(2)), Unknown, "not known of cp-2: see nodes-answer; the other 2 are well"},
+		{"an election took place between two samples", healthy(3, everywhere(3, func(i int) change {
+			return again(i, func(e *cluster.EtcdStatus) { e.Term, e.Leader = 4, "a2" })
+		})), Fail, "term 3 -> 4"},
 	},
 	"etcd-voters-odd": {
 		{"three", healthy(3), Pass, "voters: 3"},
@@ -174,7 +185,7 @@ var rows = map[string][]row{
 		{"two", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "a3" })), Fail, "cp-3 follows a3"},
 		{"two terms", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Term = 4 })), Fail, "in term 4"},
 		{"none", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "" })), Fail, "cp-3 knows of no leader"},
-		{"one is down", healthy(3, down(3)), Unknown, "cp-3 does not answer"},
+		{"one is down", healthy(3, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
 	},
 	"etcd-no-learner-or-alarm": {
 		{"neither", healthy(3), Pass, "no learner, no alarm"},
@@ -194,10 +205,10 @@ var rows = map[string][]row{
 	"etcd-quorum": {
 		{"three of three", healthy(3), Pass, "3 of 3 voters are healthy, 2 make a quorum"},
 		{"four of five", healthy(5, etcd(5, func(e *cluster.EtcdStatus) { e.Leader = "" })), Pass, "4 of 5 voters"},
-		{"two of three", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "" })), Fail, "cp-1 must not be lost; cp-2 must not be lost"},
+		{"two of three", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "" })), Fail, "cp-1, cp-2 must not be lost"},
 		{"two of two", healthy(2), Fail, "must not be lost"},
 		{"one", healthy(1), Fail, "must not be lost"},
-		{"one of three is down", healthy(3, down(3)), Unknown, "not known whether cp-1 may be lost"},
+		{"one of three is down", healthy(3, down(3)), Unknown, "not known whether cp-1, cp-2 may be lost: it hangs on cp-3"},
 		{"members not known", healthy(1, down(1)), Unknown, "not known"},
 	},
 	"etcd-not-on-vip": {
@@ -207,7 +218,7 @@ var rows = map[string][]row{
 			l[1].PeerURLs = []string{"https://192.0.2.50:2380"}
 			return l
 		})), Fail, "member cp-2 has the URL https://192.0.2.50:2380"},
-		{"one is down", healthy(3, down(2)), Unknown, "cp-2 does not answer"},
+		{"one is down", healthy(3, down(2)), Unknown, "not known of cp-2: see nodes-answer; the other 2 are well"},
 	},
 }
 

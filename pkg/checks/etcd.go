@@ -152,13 +152,17 @@ func (e *EtcdState) complaints(s *cluster.Snapshot) []string {
 	}
 	lists, _ := listsAlike(s)
 	leaders, _ := leadersAlike(s)
+	var advertised tally
 	for _, v := range s.VIPs {
-		advertisers(&lists, s, v.Addr)
+		advertisers(&advertised, s, v.Addr)
 	}
 	rest := learnersAndAlarms(s)
-	all := slices.Concat(found, lists.said[Fail], leaders.said[Fail], rest.said[Fail])
+	all := slices.Concat(found, lists.said[Fail], advertised.said[Fail], leaders.said[Fail], rest.said[Fail])
 	if e.Stability != nil {
 		all = append(all, e.Stability.Findings...)
+	}
+	if len(all) == 0 { // a list or the alarms may not be known though each member is healthy
+		all = slices.Concat(lists.notKnown(false), rest.notKnown(false))
 	}
 	return distinct(all)
 }

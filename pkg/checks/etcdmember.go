@@ -173,6 +173,22 @@ func outsiders(s *cluster.Snapshot) []EtcdOutsider {
 	return found
 }
 
+// besideEtcd are the nodes that said nothing and that no member of etcd can be
+// on, for each is known to be on another: a dead endpoint, or a node that is
+// long gone and that discovery still lists. They have no say in etcd.
+func besideEtcd(s *cluster.Snapshot) []*cluster.Node {
+	if slices.ContainsFunc(members(s), func(m EtcdMember) bool { return m.Node == "" }) {
+		return nil
+	}
+	var aside []*cluster.Node
+	for _, o := range outsiders(s) {
+		if o.Status == Unknown {
+			aside = append(aside, s.Node(o.Node))
+		}
+	}
+	return aside
+}
+
 // memberHealth judges one member by its own status, and by Talos's health
 // check of its service.
 func memberHealth(n *cluster.Node) (status Status, problem string) {

@@ -16,16 +16,24 @@ func membersAgree(s *cluster.Snapshot) Finding {
 	if first != nil {
 		good = fmt.Sprintf("%d nodes list the same %d members", t.good, len(first.Members.Value()))
 	}
+	for _, o := range outsiders(s) {
+		if o.Status == Fail {
+			t.say(Fail, "%s: %s", o.Node, o.Problem)
+		}
+	}
 	return t.finding(good, "compare talosctl etcd members on each node; a node that was reset must be removed from etcd before it joins again")
 }
 
 // listsAlike compares the lists of members, and returns the first node that has
 // one.
 func listsAlike(s *cluster.Snapshot) (t tally, first *cluster.Node) {
+	aside := besideEtcd(s)
+	t.of = len(s.Nodes) - len(aside)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		list, ok := n.Members.Get()
 		switch {
+		case slices.Contains(aside, n):
 		case !ok:
 			missOf(&t, n, "members of etcd", n.Members)
 		case len(list) == 0:
@@ -60,8 +68,14 @@ func census(list []cluster.Member) string {
 func votersHealthy(s *cluster.Snapshot) Finding {
 	var t tally
 	for _, m := range members(s) {
+		if !m.Learner {
+			t.of++
+		}
+		n := s.Node(m.Node)
 		switch {
 		case m.Learner:
+		case m.Status == Unknown && n != nil && saidNothing(n):
+			t.silence(n)
 		case m.Status == Fail:
 			t.say(Fail, "%s: %s", m.Label(), m.Problem)
 		case m.Status == Unknown:
@@ -70,8 +84,13 @@ func votersHealthy(s *cluster.Snapshot) Finding {
 			t.pass()
 		}
 	}
-	if len(t.said[Fail])+len(t.said[Unknown])+t.good == 0 {
+	if t.of == 0 {
 		return Finding{Unknown, "the members of etcd are not known", ""}
+	}
+	if e := stability(s); e != nil {
+		for _, f := range e.Findings {
+			t.say(Fail, "%s", f)
+		}
 	}
 	return t.finding(fmt.Sprintf("%d voters are healthy", t.good), "talosctl -n NODE service etcd; talosctl -n NODE logs etcd")
 }
@@ -109,10 +128,13 @@ const noLeader = "knows of no leader"
 // leadersAlike compares whom the members follow, and returns the first node whose
 // member follows somebody.
 func leadersAlike(s *cluster.Snapshot) (t tally, first *cluster.Node) {
+	aside := besideEtcd(s)
+	t.of = len(s.Nodes) - len(aside)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		said, ok := lastSaid(n).Get()
 		switch {
+		case slices.Contains(aside, n):
 		case !ok:
 			missOf(&t, n, "etcd's status", lastSaid(n))
 		case said.Leader == "":
@@ -175,10 +197,13 @@ func etcdNotOnVIP(s *cluster.Snapshot) Finding {
 
 // advertisers says who advertises the VIP, by EtcdSpec or by a member's URLs.
 func advertisers(t *tally, s *cluster.Snapshot, addr netip.Addr) {
+	aside := besideEtcd(s)
+	t.of = len(s.Nodes) - len(aside)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		advertised, ok := n.Advertise.Get()
 		switch {
+		case slices.Contains(aside, n):
 		case !ok:
 			missOf(t, n, "what etcd advertises", n.Advertise)
 		case slices.Contains(advertised, addr):
@@ -200,16 +225,28 @@ func quorumSurvives(s *cluster.Snapshot) Finding {
 		return Finding{Unknown, "the members of etcd are not known", ""}
 	}
 	var t tally
+	var precious, doubtful, silent []string
 	for _, m := range e.Members {
-		switch status := e.Survives(m.ID); {
-		case m.Learner:
-		case status == Fail:
-			t.say(Fail, "%s must not be lost", m.Label())
-		case status == Unknown:
-			t.say(Unknown, "not known whether %s may be lost", m.Label())
+		if m.Learner {
+			continue
+		}
+		if m.Status == Unknown {
+			silent = append(silent, m.Label())
+		}
+		switch e.Survives(m.ID) {
+		case Fail:
+			precious = append(precious, m.Label())
+		case Unknown:
+			doubtful = append(doubtful, m.Label())
 		default:
 			t.pass()
 		}
+	}
+	if len(precious) > 0 {
+		t.say(Fail, "%s must not be lost", strings.Join(precious, ", "))
+	}
+	if len(doubtful) > 0 {
+		t.say(Unknown, "not known whether %s may be lost: it hangs on %s", strings.Join(doubtful, ", "), strings.Join(silent, ", "))
 	}
 	f := t.finding(fmt.Sprintf("%d of %d voters are healthy, %d make a quorum", e.Healthy, e.Voters, e.Quorum),
 		"three control-plane nodes bear the loss of one, two bear none: add nodes, or bring back those that are down")

@@ -32,7 +32,7 @@ func nodesAnswer(s *cluster.Snapshot) Finding {
 }
 
 func nodesReady(s *cluster.Snapshot) Finding {
-	var t tally
+	t := among(s)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		stage, ok := n.Stage.Get()
@@ -54,7 +54,7 @@ func nodesReady(s *cluster.Snapshot) Finding {
 }
 
 func versionsAlike(s *cluster.Snapshot) Finding {
-	var t tally
+	t := among(s)
 	var first *cluster.Node
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
@@ -79,7 +79,7 @@ func versionsAlike(s *cluster.Snapshot) Finding {
 }
 
 func hostnamesDiffer(s *cluster.Snapshot) Finding {
-	var t tally
+	t := among(s)
 	bearer := make(map[string]netip.Addr)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]

@@ -13,7 +13,14 @@ import (
 type tally struct {
 	said [Skip + 1][]string // by status
 	good int
+	// of is how many nodes or members are judged, and mute are those of them that
+	// said nothing at all.
+	of   int
+	mute []string
 }
+
+// among is the tally of a check that judges every node.
+func among(s *cluster.Snapshot) tally { return tally{of: len(s.Nodes)} }
 
 func (t *tally) pass() { t.good++ }
 
@@ -31,13 +38,43 @@ func miss[T any](t *tally, who, what string, fact cluster.Seen[T]) {
 }
 
 // missOf is miss for a fact of a node. Where the node said nothing at all, that
-// is the news; nodes-answer says why.
+// is the news, and nodes-answer tells it.
 func missOf[T any](t *tally, n *cluster.Node, what string, fact cluster.Seen[T]) {
-	if fact.Err() != "" && fact.Err() == n.Reachable.Err() {
-		t.say(Unknown, "%s does not answer", n.Name)
+	if saidNothing(n) && fact.Err() == n.Reachable.Err() {
+		t.silence(n)
 		return
 	}
 	miss(t, n.Name, what, fact)
+}
+
+// saidNothing says that the node was asked, and said nothing.
+func saidNothing(n *cluster.Node) bool {
+	return !n.Reachable.Known() && n.Reachable != cluster.Seen[bool]{}
+}
+
+// silence counts a node that said nothing.
+func (t *tally) silence(n *cluster.Node) {
+	if !slices.Contains(t.mute, n.Name) {
+		t.mute = append(t.mute, n.Name)
+	}
+}
+
+// notKnown is what was not learned, in few words for the nodes that said
+// nothing. rest says that nothing speaks against the others.
+func (t *tally) notKnown(rest bool) []string {
+	list := slices.Concat(t.said[Unknown], t.said[Skip])
+	if len(t.mute) == 0 {
+		return list
+	}
+	words := "not known of " + strings.Join(t.mute, ", ") + ": see nodes-answer"
+	switch others := t.of - len(t.mute); {
+	case !rest || t.good == 0 || len(list) > 0 || others < 1:
+	case others == 1:
+		words += "; the other one is well"
+	default:
+		words += fmt.Sprintf("; the other %d are well", others)
+	}
+	return append(list, words)
 }
 
 // denied says that the reason is a lack of rights: gRPC's code
@@ -56,14 +93,13 @@ func denied(reason string) bool {
 // not known is named beside it. Good nodes make a Pass only where nothing
 // else was said.
 func (t *tally) finding(good, hint string) Finding {
-	unknown := slices.Concat(t.said[Unknown], t.said[Skip])
 	switch {
 	case len(t.said[Fail]) > 0:
-		return Finding{Fail, strings.Join(slices.Concat(t.said[Fail], t.said[Warn], unknown), "; "), hint}
+		return Finding{Fail, strings.Join(slices.Concat(t.said[Fail], t.said[Warn], t.notKnown(false)), "; "), hint}
 	case len(t.said[Warn]) > 0:
-		return Finding{Warn, strings.Join(slices.Concat(t.said[Warn], unknown), "; "), hint}
-	case len(t.said[Unknown]) > 0:
-		return Finding{Unknown, strings.Join(unknown, "; "), ""}
+		return Finding{Warn, strings.Join(slices.Concat(t.said[Warn], t.notKnown(false)), "; "), hint}
+	case len(t.said[Unknown])+len(t.mute) > 0:
+		return Finding{Unknown, strings.Join(t.notKnown(true), "; "), ""}
 	case len(t.said[Skip]) > 0:
 		return Finding{Skip, strings.Join(t.said[Skip], "; "), ""}
 	case t.good > 0:
@@ -79,7 +115,7 @@ func eachVIP(s *cluster.Snapshot, good, hint string, judge func(*tally, cluster.
 	if len(s.VIPs) == 0 {
 		return Finding{Skip, "no VIP is known", ""}
 	}
-	var t tally
+	t := among(s)
 	for _, v := range s.VIPs {
 		judge(&t, v)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func vipConfiguredAlike(s *cluster.Snapshot) Finding {
-	var t tally
+	t := among(s)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		configured, ok := n.VIPs.Get()
