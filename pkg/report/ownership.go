@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vipctl/vipctl/pkg/checks"
 	"github.com/vipctl/vipctl/pkg/cluster"
 	"github.com/vipctl/vipctl/pkg/vip"
 )
@@ -138,7 +139,7 @@ func newVIPOwnership(s *cluster.Snapshot, j Judged) VIPOwnership {
 		if n := s.Node(f.Node); n != nil && n.Addr.IsValid() {
 			node = n.Addr.String()
 		}
-		v.Findings = append(v.Findings, OwnershipFinding{f.Trouble.String(), f.Node, f.Text, hint(f, node, v.VIP)})
+		v.Findings = append(v.Findings, OwnershipFinding{f.Trouble.String(), f.Node, f.Text, checks.Remedy(f, node, v.VIP)})
 	}
 	if j.First != nil && j.Second != nil && s.Earlier != nil {
 		v.Sightings = []Sighting{newSighting(s.Earlier.TakenAt, j.First), newSighting(s.TakenAt, j.Second)}
