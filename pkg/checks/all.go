@@ -18,17 +18,22 @@ func All() []Check {
 		{"nodes-ready", Talos, "every control-plane node is running and ready", needsReader, nodesReady},
 		{"versions-alike", Talos, "every control-plane node runs the same Talos version", needsReader, versionsAlike},
 		{"hostnames-differ", Talos, "no two control-plane nodes share a host name", needsReader, hostnamesDiffer},
+		{"clocks-agree", Talos, "the clocks of all control-plane nodes agree", needsReader, clocksAgree},
 		{"endpoint-not-vip", Talos, "no talosconfig endpoint is the VIP", "the talosconfig", endpointNotVIP},
 
 		{"vip-configured-alike", VIP, "every control-plane node has the same VIPs configured", needsReader, vipConfiguredAlike},
 		{"vip-segment", VIP, "the VIP and every control-plane node share one segment", needsReader, vipSegment},
 		{"vip-link-up", VIP, "the link of the VIP is up on every control-plane node", needsReader, vipLinkUp},
+		{"vip-campaigns", VIP, "every node that has the VIP configured campaigns for it", needsReader, vipCampaigns},
 		{OneOwner, VIP, "exactly one node has the VIP", needsReader, vipOneOwner},
+		{"vip-witnesses-agree", VIP, "every other witness that could be asked names the same owner", needsReader + "; for the wire the VIP's segment and CAP_NET_RAW", witnessesAgree},
 		{"vip-answers", VIP, "a ready kube-apiserver answers on the VIP", needsWire, vipAnswers},
 		{"vip-answered-by-owner", VIP, "the server that answers on the VIP is its owner's", needsBoth, vipAnsweredByOwner},
 
 		{"apiserver-ready", Kubernetes, "every control-plane node's own kube-apiserver is ready", needsBoth, apiServerReady},
 		{"apiserver-certificate", Kubernetes, "every serving certificate covers the VIP", needsWire, certificateCoversVIP},
+		{"apiserver-certificate-lasts", Kubernetes, "no serving certificate expires within a week", needsWire, certificatesLast},
+		{"node-ip-not-vip", Kubernetes, "no kubelet takes the VIP for its node's address", needsReader, nodeIPNotVIP},
 
 		{"etcd-members-agree", Etcd, "every node is a member of etcd, and all list the same members", needsReader, membersAgree},
 		{"etcd-voters-healthy", Etcd, "every voter of etcd is healthy", needsReader, votersHealthy},

@@ -57,7 +57,10 @@ func healthyNode(i int, members []cluster.Member) cluster.Node {
 		Addresses: cluster.Got(addresses),
 		Links:     cluster.Got([]cluster.Link{{Name: "eth0", State: "up"}}),
 		VIPs:      cluster.Got([]netip.Addr{testVIP}),
+		NodeIPs:   cluster.Got([]netip.Addr{nodeAddr(i)}),
 		Services:  cluster.Got([]cluster.Service{{ID: "etcd", State: "Running", Healthy: true, HealthKnown: true}}),
+		Campaigns: cluster.Got([]string{"eth0"}),
+		Clock:     cluster.Got(cluster.Clock{Ahead: 0.01 * float64(i), Error: 0.02}),
 		Members:   cluster.Got(members),
 		Etcd:      cluster.Got(cluster.EtcdStatus{MemberID: memberID(i), Leader: memberID(1), Term: 3, Index: 900, AppliedIndex: 900}),
 		Alarms:    cluster.Got([]cluster.Alarm{}),
@@ -70,6 +73,7 @@ func healthyNode(i int, members []cluster.Member) cluster.Node {
 func apiServer(i, status int) cluster.APIServer {
 	return cluster.APIServer{Answered: true, Status: status, Certificate: cluster.Certificate{
 		Fingerprint: fmt.Sprintf("f%d", i), Addresses: []netip.Addr{nodeAddr(i), testVIP},
+		NotAfter: testTime.Add(300 * 24 * time.Hour),
 	}}
 }
 
@@ -137,7 +141,8 @@ func silentNode(i int, err error) change {
 			Services: cluster.Missed[[]cluster.Service](err), Members: cluster.Missed[[]cluster.Member](err),
 			Etcd: cluster.Missed[cluster.EtcdStatus](err), Alarms: cluster.Missed[[]cluster.Alarm](err),
 			Advertise: cluster.Missed[[]netip.Addr](err), APIServer: cluster.Missed[cluster.APIServer](err),
-			StaticPod: cluster.Missed[cluster.APIServerPod](err),
+			StaticPod: cluster.Missed[cluster.APIServerPod](err), NodeIPs: cluster.Missed[[]netip.Addr](err),
+			Campaigns: cluster.Missed[[]string](err), Clock: cluster.Missed[cluster.Clock](err),
 		}
 	})
 }
@@ -178,4 +183,45 @@ func server(i int, s cluster.APIServer) change {
 
 func onVIP(fact cluster.Seen[cluster.APIServer]) change {
 	return func(s *cluster.Snapshot) { s.VIPs[0].APIServer = fact }
+}
+
+// campaigns leaves the node campaigning on those links.
+func campaigns(i int, links ...string) change {
+	return node(i, func(n *cluster.Node) { n.Campaigns = cluster.Got(links) })
+}
+
+// clock puts a node's clock ahead of ours by so many seconds.
+func clock(i int, ahead, err float64) change {
+	return node(i, func(n *cluster.Node) { n.Clock = cluster.Got(cluster.Clock{Ahead: ahead, Error: err}) })
+}
+
+// expires has the node's serving certificate end so long after testTime.
+func expires(i int, after time.Duration) change {
+	return node(i, func(n *cluster.Node) {
+		s := n.APIServer.Value()
+		s.Certificate.NotAfter = testTime.Add(after)
+		n.APIServer = cluster.Got(s)
+	})
+}
+
+// wired gives the nodes hardware addresses 02:00:00:00:00:01 and so on, and lets
+// those answer for the VIP on the wire.
+func wired(answers ...string) change {
+	return func(s *cluster.Snapshot) {
+		for i := range s.Nodes {
+			s.Nodes[i].Links = cluster.Got([]cluster.Link{{Name: "eth0", State: "up", HardwareAddr: fmt.Sprintf("02:00:00:00:00:%02x", i+1)}})
+		}
+		var replies []cluster.ARPReply
+		for _, hw := range answers {
+			replies = append(replies, cluster.ARPReply{HardwareAddr: hw})
+		}
+		s.VIPs[0].ARP = cluster.Got(replies)
+	}
+}
+
+// wants says that something of Talos wants the VIP on the node's link.
+func wants(i int, layer string) change {
+	return node(i, func(n *cluster.Node) {
+		n.Layers = cluster.Got([]cluster.Layered{{Prefix: netip.PrefixFrom(testVIP, 32), Link: "eth0", Layer: layer}})
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
 )
@@ -34,6 +35,82 @@ func learner(list []cluster.Member) []cluster.Member {
 }
 
 var rows = map[string][]row{
+	"clocks-agree": {
+		{"they do", healthy(3), Pass, "3 clocks agree"},
+		{"one is 5 s ahead", healthy(3, clock(2, 5, 0.02)), Warn, "the clock of cp-2 is 5.0 s ahead of that of cp-3: etcd warns of more than 1 s"},
+		{"one is 5 s behind", healthy(3, clock(2, -5, 0.02)), Warn, "the clock of cp-2 is 5.0 s behind that of cp-1"},
+		{"one is two minutes ahead", healthy(3, clock(3, 120, 0.02)), Fail, "the clock of cp-3 is 120.0 s ahead of that of cp-2: certificates and tokens may be refused"},
+		{"two minutes at the most, for the answer took so long", healthy(3, clock(3, 60, 60)), Pass, "3 clocks agree"},
+		{"half a second is nothing", healthy(3, clock(2, 0.5, 0.02)), Pass, "3 clocks agree"},
+		{"of two, one is off", healthy(2, clock(1, 9, 0.02)), Warn, "the clock of cp-1 is 9.0 s ahead of that of cp-2"},
+		{"all differ from ours alike", healthy(3, clock(1, -90, 0.02), clock(2, -90, 0.02), clock(3, -90, 0.02)), Pass, "3 clocks agree; that of this machine is 90.0 s ahead of them"},
+		{"ours is behind", healthy(1, clock(1, 90, 0.02)), Pass, "that of this machine is 90.0 s behind them"},
+		{"no time server answers a node", healthy(3, node(2, func(n *cluster.Node) { n.Clock = cluster.Missed[cluster.Clock](errDown) })), Skip, "cp-2: clock not known"},
+		{"a snapshot in which nobody asked", healthy(1, node(1, func(n *cluster.Node) { n.Clock = cluster.Seen[cluster.Clock]{} })), Unknown, "not asked"},
+		{"one is down, and the others agree", healthy(3, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
+	},
+	"vip-campaigns": {
+		{"all do", healthy(3), Pass, "every node that has 192.0.2.50 configured campaigns"},
+		{"one does not", healthy(3, campaigns(3)), Fail, "cp-3 has 192.0.2.50 configured and does not campaign for it: its link does not exist"},
+		{"the owner has it whatever its finalizers", healthy(3, campaigns(1)), Pass, "192.0.2.50"},
+		{"one that reboots does not", healthy(3, campaigns(3), node(3, func(n *cluster.Node) {
+			n.Stage = cluster.Got(cluster.Stage{Stage: "rebooting"})
+		})), Warn, "cp-3 has 192.0.2.50 configured and does not campaign for it now: it is rebooting"},
+		{"one without etcd does not", healthy(3, campaigns(3), stoppedEtcd(3)), Warn, "for it now: its etcd is not running"},
+		{"one whose kubelet is down does not", healthy(3, campaigns(3), node(3, func(n *cluster.Node) {
+			n.Services = cluster.Got([]cluster.Service{{ID: "kubelet", State: "Running", HealthKnown: true}})
+		})), Warn, "for it now: its kubelet is not running and healthy"},
+		{"one on fewer links than another", healthy(3, campaigns(1, "eth0", "eth1"), campaigns(2, "eth0", "eth1")), Warn, "cp-3 campaigns on eth0 only, and cp-1, with the same VIPs, on eth0, eth1"},
+		{"one on fewer links, with fewer VIPs", healthy(3, campaigns(1, "eth0", "eth1"), campaigns(2, "eth0", "eth1"), node(3, func(n *cluster.Node) {
+			n.VIPs = cluster.Got([]netip.Addr{testVIP, netip.MustParseAddr("192.0.2.51")})
+		})), Pass, "192.0.2.50"},
+		{"one that does not have it configured", healthy(3, campaigns(3), node(3, func(n *cluster.Node) { n.VIPs = cluster.Got([]netip.Addr{}) })), Pass, "192.0.2.50"},
+		{"none has it configured", healthy(1, node(1, func(n *cluster.Node) { n.VIPs = cluster.Got([]netip.Addr{}) })), Skip, "no node has 192.0.2.50 configured"},
+		{"one is down", healthy(3, down(2)), Unknown, "not known of cp-2: see nodes-answer; the other 2 are well"},
+		{"no rights", healthy(3, node(2, func(n *cluster.Node) { n.Campaigns = cluster.Missed[[]string](errRight) })), Skip, "cp-2: campaigns not known"},
+	},
+	"vip-witnesses-agree": {
+		{"the certificate", healthy(3), Pass, "192.0.2.50 is on cp-1, also by certificate"},
+		{"the certificate and the wire", healthy(3, wired("02:00:00:00:00:01")), Pass, "192.0.2.50 is on cp-1, also by certificate, arp"},
+		{"the certificate, and the wire cannot be asked", healthy(3, func(s *cluster.Snapshot) {
+			s.VIPs[0].ARP = cluster.Missed[[]cluster.ARPReply](errDown)
+		}), Pass, "also by certificate; arp could not be asked (context deadline exceeded)"},
+		{"nothing but the nodes", healthy(3, onVIP(cluster.Seen[cluster.APIServer]{}), func(s *cluster.Snapshot) {
+			s.VIPs[0].ARP = cluster.Missed[[]cluster.ARPReply](errDown)
+		}), Skip, "192.0.2.50: nobody but the nodes themselves says who has it: arp could not be asked"},
+		{"a foreign host answers as well", healthy(3, wired("02:00:00:00:00:01", "06:00:00:00:00:66")), Fail, "foreign host: cp-1 holds the address, but 06:00:00:00:00:66 answers for it on the wire"},
+		{"the wire still has the former owner", healthy(3, wired("02:00:00:00:00:02")), Fail, "stale ARP: cp-1 holds the address, but the wire answers with cp-2's hardware address"},
+		{"two answer, one of them for the other", healthy(3, wired("02:00:00:00:00:01", "02:00:00:00:00:03")), Fail, "proxy ARP: "},
+		{"the owner has it by its configuration", healthy(3, wants(1, "configuration")), Fail, "static address: cp-1 has the address by its configuration"},
+		{"nothing of Talos wants it there", healthy(3, node(1, func(n *cluster.Node) { n.Layers = cluster.Got([]cluster.Layered{}) })), Fail, "leftover address: cp-1"},
+		{"by election, as it should be", healthy(3, wants(1, "operator")), Pass, "on cp-1"},
+		{"another node's server answers", healthy(3, onVIP(cluster.Got(apiServer(2, 401)))), Fail, "answered elsewhere: "},
+		{"a dead kube-apiserver is another matter", healthy(3, wired("02:00:00:00:00:01"), server(1, cluster.APIServer{Error: "refused"}),
+			onVIP(cluster.Got(cluster.APIServer{Error: "refused"}))), Pass, "also by arp"},
+		{"a ghost, where the election was asked for", healthy(3, func(s *cluster.Snapshot) {
+			s.VIPs[0].Elections = []cluster.ElectionView{{Node: "cp-1", Election: cluster.Got(cluster.Election{Revision: 9, Candidates: []cluster.Candidate{
+				{Key: "k1", Hostname: "cp-1", Lease: "1"}, {Key: "k9", Hostname: "cp-9", Lease: "9"},
+			}})}}
+		}), Warn, "ghost in the queue: host cp-9 is no node of the cluster"},
+		{"two owners", healthy(3, carries(3, "192.0.2.50/32", "eth0")), Skip, "192.0.2.50 has no one owner to compare with: see vip-one-owner"},
+		{"none", healthy(3, ownerless()), Skip, "see vip-one-owner"},
+		{"none, and one is silent", healthy(3, down(1), onVIP(cluster.Missed[cluster.APIServer](errDown))), Unknown, "see vip-one-owner"},
+		{"no VIP", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }), Skip, "no VIP is known"},
+	},
+	"apiserver-certificate-lasts": {
+		{"they do", healthy(3), Pass, "3 certificates last for more than a week"},
+		{"one ends in three days", healthy(3, expires(2, 72*time.Hour)), Warn, "cp-2: the certificate expires on 2026-03-04, in 3.0 days"},
+		{"one has ended", healthy(3, expires(2, -time.Hour)), Fail, "cp-2: the certificate expired on 2026-03-01"},
+		{"one does not say", healthy(3, server(2, cluster.APIServer{Answered: true, Certificate: cluster.Certificate{Fingerprint: "x"}})), Unknown, "cp-2: it is not known when"},
+		{"none was presented", healthy(3, server(2, cluster.APIServer{Error: "connection refused"})), Unknown, "cp-2: no certificate was presented: connection refused"},
+		{"one is down", healthy(3, down(2)), Unknown, "not known of cp-2: see nodes-answer; the other 2 are well"},
+	},
+	"node-ip-not-vip": {
+		{"none does", healthy(3), Pass, "no kubelet has 192.0.2.50"},
+		{"one does", healthy(3, node(2, func(n *cluster.Node) { n.NodeIPs = cluster.Got([]netip.Addr{nodeAddr(2), testVIP}) })), Fail, "the kubelet of cp-2 has the node's address from the VIP, 192.0.2.50"},
+		{"one is down", healthy(3, down(2)), Unknown, "not known of cp-2: see nodes-answer; the other 2 are well"},
+		{"no VIP", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }), Skip, "no VIP is known"},
+	},
 	"nodes-answer": {
 		{"all answer", healthy(3), Pass, "3 of 3 nodes answer"},
 		{"one is down", healthy(3, down(2)), Fail, "cp-2 (192.0.2.2) does not answer: context deadline exceeded"},
@@ -103,6 +180,7 @@ var rows = map[string][]row{
 		{"one", healthy(3), Pass, "192.0.2.50 is owned by cp-1"},
 		{"none", healthy(3, ownerless()), Fail, "192.0.2.50 is on no node"},
 		{"two", healthy(3, carries(3, "192.0.2.50/32", "eth0")), Fail, "split brain: 192.0.2.50 is on cp-1 and cp-3"},
+		{"one, and a foreign host answers as well", healthy(3, wired("06:00:00:00:00:66")), Warn, "192.0.2.50 is on cp-1 alone, and another witness contradicts: see vip-witnesses-agree"},
 		{"one, and this machine is on no segment of it", healthy(3, func(s *cluster.Snapshot) { s.VIPs[0].ARP = cluster.Missed[[]cluster.ARPReply](errDown) }), Pass, "192.0.2.50 is owned by cp-1"},
 		{"two a moment ago, and one now", healthy(3, func(s *cluster.Snapshot) { s.Earlier = healthy(3, carries(3, "192.0.2.50/32", "eth0")) }), Pass, "192.0.2.50 is owned by cp-1"},
 		{"one a moment ago, and two now", healthy(3, carries(3, "192.0.2.50/32", "eth0"), func(s *cluster.Snapshot) { s.Earlier = healthy(3) }), Fail, "may be a handover"},
@@ -294,6 +372,25 @@ func TestWorst(t *testing.T) {
 		}
 		if got := Worst(results); got != tt.want {
 			t.Errorf("%s: Worst(%v) = %v; want %v", tt.name, tt.have, got, tt.want)
+		}
+	}
+}
+
+func TestHintOnASplitBrain(t *testing.T) {
+	two := carries(3, "192.0.2.50/32", "eth0")
+	for _, tt := range []struct {
+		name string
+		s    *cluster.Snapshot
+		want string
+	}{
+		{"nobody knows how they came to it", healthy(3, two), "vipctl owner --election shows which of cp-1, cp-3 etcd elected; talosctl -n NODE reboot on any other takes the address off it"},
+		{"one has it left over", healthy(3, two, wants(1, "operator"), node(3, func(n *cluster.Node) { n.Layers = cluster.Got([]cluster.Layered{}) })),
+			"cp-3 should not have it: talosctl -n 192.0.2.3 reboot takes it off; until then clients may reach either node"},
+		{"both have it left over", healthy(3, two, node(1, func(n *cluster.Node) { n.Layers = cluster.Got([]cluster.Layered{}) }),
+			node(3, func(n *cluster.Node) { n.Layers = cluster.Got([]cluster.Layered{}) })), "vipctl owner --election shows which of cp-1, cp-3 etcd elected"},
+	} {
+		if got := vipOneOwner(tt.s); got.Status != Fail || !strings.Contains(got.Hint, tt.want) {
+			t.Errorf("%s: vipOneOwner = %v with the hint %q; want %q", tt.name, got.Status, got.Hint, tt.want)
 		}
 	}
 }

@@ -212,10 +212,12 @@ func memberHealth(n *cluster.Node) (status Status, problem string) {
 	}
 }
 
-// etcdService is Talos's service of that name, the zero value where it is not
-// known.
-func etcdService(n *cluster.Node) cluster.Service {
-	i := slices.IndexFunc(n.Services.Value(), func(s cluster.Service) bool { return s.ID == "etcd" })
+// etcdService is Talos's service of that name.
+func etcdService(n *cluster.Node) cluster.Service { return serviceOf(n, "etcd") }
+
+// serviceOf is a service of Talos, the zero value where it is not known.
+func serviceOf(n *cluster.Node, id string) cluster.Service {
+	i := slices.IndexFunc(n.Services.Value(), func(s cluster.Service) bool { return s.ID == id })
 	if i < 0 {
 		return cluster.Service{}
 	}

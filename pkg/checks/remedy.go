@@ -1,4 +1,4 @@
-package report
+package checks
 
 import (
 	"cmp"
@@ -7,9 +7,9 @@ import (
 	"github.com/vipctl/vipctl/pkg/vip"
 )
 
-// hints say what to do about each kind of trouble, with commands that exist.
+// remedies say what to do about each kind of trouble, with commands that exist.
 // NODE and VIP stand for those of the finding.
-var hints = map[vip.Trouble]string{
+var remedies = map[vip.Trouble]string{
 	vip.TwoOwners:         "vipctl owner --election shows whom etcd elected; talosctl -n NODE reboot on the other takes the address off it",
 	vip.NoOwner:           "vipctl etcd shows whether there is a quorum to elect with; talosctl -n NODE logs controller-runtime tells what the VIP operator does",
 	vip.ForeignHost:       "find the machine by its hardware address (ip neigh show VIP) and take VIP off it; a load balancer in front of VIP shows its own certificate",
@@ -25,9 +25,9 @@ var hints = map[vip.Trouble]string{
 	vip.Ghost:             "vipctl owner --election shows what is left of its lease: until that has run out it holds up whoever is behind it",
 }
 
-// hint is what to do about a finding on a VIP. The node is named by its address
-// where that is known, as talosctl takes it.
-func hint(f vip.Finding, node, addr string) string {
+// Remedy is what to do about a finding on the VIP addr. The node is named by its
+// address where that is known, as talosctl takes it, else by the finding's name.
+func Remedy(f vip.Finding, node, addr string) string {
 	return strings.NewReplacer("NODE", cmp.Or(node, f.Node, "NODE"), "VIP operator", "VIP operator", "Layer2VIPConfig", "Layer2VIPConfig",
-		"VIP", addr).Replace(hints[f.Trouble])
+		"VIP", addr).Replace(remedies[f.Trouble])
 }

@@ -51,7 +51,9 @@ func vipOneOwner(s *cluster.Snapshot) Finding {
 			t.say(Fail, "%s is on no node", v.Addr)
 		case verdict.Ownership == vip.SplitBrain:
 			t.say(Fail, "split brain: %s is on %s", v.Addr, strings.Join(verdict.Owners, " and "))
-			hint = "vipctl owner --election shows whom etcd elected; talosctl -n NODE reboot on the other takes the address off it"
+			hint = splitBrainHint(s, v.Addr, verdict)
+		case verdict.Ownership == vip.Disputed && len(verdict.Owners) == 1:
+			t.say(Warn, "%s is on %s alone, and another witness contradicts: see vip-witnesses-agree", v.Addr, verdict.Owners[0])
 		case verdict.Ownership == vip.Disputed:
 			t.say(Fail, "%s: %s", v.Addr, verdict.Reason)
 		default:
@@ -62,6 +64,22 @@ func vipOneOwner(s *cluster.Snapshot) Finding {
 		return Finding{Skip, "no VIP is known", ""}
 	}
 	return t.finding(strings.Join(owned, "; "), hint)
+}
+
+// splitBrainHint names the node whose address is wrong where its origin tells,
+// else says how to find out.
+func splitBrainHint(s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdict) string {
+	var hints []string
+	for _, f := range verdict.Findings {
+		if f.Trouble == vip.LeftoverAddress || f.Trouble == vip.StaticAddress {
+			hints = append(hints, fmt.Sprintf("%s should not have it: %s", f.Node, remedy(s, f, addr)))
+		}
+	}
+	if len(hints) > 0 && len(hints) < len(verdict.Owners) {
+		return strings.Join(hints, "; ")
+	}
+	return fmt.Sprintf("vipctl owner --election shows which of %s etcd elected; talosctl -n NODE reboot on any other takes the address off it",
+		strings.Join(verdict.Owners, ", "))
 }
 
 // silent names the nodes that may hide an owner.

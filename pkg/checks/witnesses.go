@@ -1,0 +1,86 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+// shownElsewhere are the troubles that other checks tell: vip-one-owner,
+// vip-answers and apiserver-ready.
+var shownElsewhere = []vip.Trouble{vip.TwoOwners, vip.NoOwner, vip.OwnerNotServing}
+
+func witnessesAgree(s *cluster.Snapshot) Finding {
+	var t tally
+	var good, hints []string
+	for _, v := range s.VIPs {
+		verdict := s.Judge(v.Addr)
+		found := troubles(s, v.Addr, verdict)
+		for _, f := range found {
+			status := Fail
+			if f.Trouble == vip.Ghost { // it only makes the next failover longer
+				status = Warn
+			}
+			t.say(status, "%s: %s", v.Addr, f.Text)
+			hints = append(hints, remedy(s, f, v.Addr))
+		}
+		if len(found) == 0 {
+			good = append(good, testimony(&t, s, v.Addr, verdict)...)
+		}
+	}
+	if len(s.VIPs) == 0 {
+		return Finding{Skip, "no VIP is known", ""}
+	}
+	return t.finding(strings.Join(good, "; "), strings.Join(distinct(hints), "; "))
+}
+
+// troubles are what contradicts the owner, or threatens it.
+func troubles(s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdict) []vip.Finding {
+	return slices.DeleteFunc(slices.Concat(verdict.Findings, s.Findings(addr, verdict)), func(f vip.Finding) bool {
+		return slices.Contains(shownElsewhere, f.Trouble)
+	})
+}
+
+func remedy(s *cluster.Snapshot, f vip.Finding, addr netip.Addr) string {
+	node := ""
+	if n := s.Node(f.Node); n != nil && n.Addr.IsValid() {
+		node = n.Addr.String()
+	}
+	return Remedy(f, node, addr.String())
+}
+
+// testimony says which witnesses beside the nodes themselves name the owner, and
+// which could not be asked. Without any there is nothing to compare: that the
+// segment cannot be asked from here is no fault of the cluster.
+func testimony(t *tally, s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdict) []string {
+	if verdict.Ownership != vip.Owned {
+		status := Skip
+		if verdict.Ownership == vip.Unknown {
+			status = Unknown
+		}
+		t.say(status, "%s has no one owner to compare with: see %s", addr, OneOwner)
+		return nil
+	}
+	var agree, silent []string
+	for _, c := range s.Claims(addr) {
+		switch {
+		case c.Witness == vip.Address:
+		case c.Err != "":
+			silent = append(silent, fmt.Sprintf("%s could not be asked (%s)", c.Witness, c.Err))
+		case c.Owner == verdict.Owners[0]:
+			agree = append(agree, c.Witness.String())
+		}
+	}
+	agree, silent = distinct(agree), distinct(silent)
+	if len(agree) == 0 {
+		t.say(Skip, "%s: nobody but the nodes themselves says who has it: %s", addr, orElse(strings.Join(silent, ", "), "no other witness was asked"))
+		return nil
+	}
+	t.pass()
+	return []string{strings.Join(append([]string{
+		fmt.Sprintf("%s is on %s, also by %s", addr, verdict.Owners[0], strings.Join(agree, ", "))}, silent...), "; ")}
+}
