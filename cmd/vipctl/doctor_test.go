@@ -57,6 +57,16 @@ func (f findings) finds(t *testing.T, status string, ids ...string) {
 	}
 }
 
+// says fails the test unless the check's message has that in it.
+func (f findings) says(t *testing.T, id, part string) {
+	t.Helper()
+	for _, c := range f.Checks {
+		if c.ID == id && !strings.Contains(c.Message, part) {
+			t.Errorf("check %+v; want %q in its message", c, part)
+		}
+	}
+}
+
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	lab := newLab(t, "--lease-ttl", "5s")
@@ -95,6 +105,40 @@ func TestDoctor(t *testing.T) {
 		}
 		lab.fault("undo", "apiserver-kill", owner)
 		lab.until(0, "doctor")
+	})
+	t.Run("a clock that is off, and a kubelet on the VIP", func(t *testing.T) {
+		lab := lab.in(t)
+		lab.fault("inject", "clock-skew", bystander, "--offset", "5s")
+		lab.fault("inject", "node-ip-vip", bystander)
+		f := lab.doctor(3)
+		f.finds(t, "warn", "clocks-agree")
+		f.finds(t, "fail", "node-ip-not-vip")
+		f.says(t, "clocks-agree", "the clock of "+bystander+" is ")
+		f.says(t, "node-ip-not-vip", bystander)
+		lab.fault("undo", "node-ip-vip", bystander)
+		lab.fault("undo", "clock-skew", bystander)
+	})
+	t.Run("a foreign host", func(t *testing.T) {
+		lab := lab.in(t)
+		lab.fault("inject", "foreign-host")
+		f := lab.doctor(3)
+		if !slices.Contains(f.with("fail"), "vip-witnesses-agree") || slices.Contains(f.with("fail"), "vip-one-owner") {
+			t.Errorf("failed are %v; want vip-witnesses-agree, and not vip-one-owner: one node has it", f.with("fail"))
+		}
+		f.says(t, "vip-witnesses-agree", "foreign host: ")
+		lab.fault("undo", "foreign-host")
+		lab.until(0, "owner")
+	})
+	t.Run("an endpoint that is dead", func(t *testing.T) {
+		lab := lab.in(t)
+		f := lab.doctor(3, "--endpoints", "10.5.0.2,10.5.0.77")
+		f.finds(t, "fail", "nodes-answer")
+		f.says(t, "nodes-ready", "not known of 10.5.0.77: see nodes-answer; the other 3 are well")
+		for _, c := range f.Checks {
+			if c.Category == "etcd" && c.Status != "pass" {
+				t.Errorf("check %+v; want pass: no member of etcd can be there", c)
+			}
+		}
 	})
 	t.Run("a node that is down", func(t *testing.T) {
 		lab := lab.in(t)
@@ -187,4 +231,17 @@ func TestDoctorFindsAVIPOnTwoOfThree(t *testing.T) {
 		}
 	}
 	lab.on("doctor", "-o", "wide").shows(t, 3, `fail vip vip-configured-alike .*cp-3.*`)
+}
+
+func TestDoctorFindsAVIPOnALinkThatDoesNotExist(t *testing.T) {
+	t.Parallel()
+	lab := newLab(t, "--lease-ttl", "5s", "--vip-link", "cp-3=eth9")
+	lab.until(0, "owner")
+	lab.until(3, "doctor", "--only", "vip-campaigns")
+	lab.until(0, "doctor", "--skip", "vip-campaigns", "--fail-on", "warn") // nothing else shows it
+	f := lab.doctor(3)
+	f.finds(t, "fail", "vip-campaigns")
+	f.says(t, "vip-campaigns", "cp-3 has 10.5.0.50 configured and does not campaign for it: its link does not exist")
+	reader := judged(t, 3, lab.sh("exec vipctl doctor -o json --talosconfig $TALOSCONFIG-reader"))
+	reader.finds(t, "fail", "vip-campaigns")
 }

@@ -69,6 +69,8 @@ func testimony(t *tally, s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdi
 	for _, c := range s.Claims(addr) {
 		switch {
 		case c.Witness == vip.Address:
+		case c.Err != "" && answered(s, addr, c.Witness): // and it cannot be told for whom
+			t.say(Unknown, "%s: %s", addr, c.Err)
 		case c.Err != "":
 			silent = append(silent, fmt.Sprintf("%s could not be asked (%s)", c.Witness, c.Err))
 		case c.Owner == verdict.Owners[0]:
@@ -76,6 +78,9 @@ func testimony(t *tally, s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdi
 		}
 	}
 	agree, silent = distinct(agree), distinct(silent)
+	if len(t.said[Unknown]) > 0 {
+		return nil
+	}
 	if len(agree) == 0 {
 		t.say(Skip, "%s: nobody but the nodes themselves says who has it: %s", addr, orElse(strings.Join(silent, ", "), "no other witness was asked"))
 		return nil
@@ -83,4 +88,20 @@ func testimony(t *tally, s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdi
 	t.pass()
 	return []string{strings.Join(append([]string{
 		fmt.Sprintf("%s is on %s, also by %s", addr, verdict.Owners[0], strings.Join(agree, ", "))}, silent...), "; ")}
+}
+
+// answered says that the witness did name somebody, be it one whom no node is
+// known by.
+func answered(s *cluster.Snapshot, addr netip.Addr, w vip.Witness) bool {
+	i := slices.IndexFunc(s.VIPs, func(v cluster.VIP) bool { return v.Addr == addr })
+	switch w {
+	case vip.Certificate:
+		return s.VIPs[i].APIServer.Value().Certificate.Fingerprint != "" || s.VIPs[i].Apid.Value().Fingerprint != ""
+	case vip.ARP:
+		return len(s.VIPs[i].ARP.Value()) > 0
+	case vip.Neighbour:
+		return s.VIPs[i].Neighbour.Value().HardwareAddr != ""
+	default:
+		return false
+	}
 }
