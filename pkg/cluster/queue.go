@@ -27,7 +27,11 @@ type Queued struct {
 // The queue and the nodes were asked one after the other. A node that let go in
 // between may look like a ghost: see vip.ResampleAfter.
 func (s *Snapshot) Queue(addr netip.Addr) []Queued {
-	election, ok := s.latestElection(addr)
+	v := s.vip(addr)
+	if v == nil {
+		return nil
+	}
+	election, ok := v.newestElection()
 	if !ok {
 		return nil
 	}
@@ -84,31 +88,29 @@ func ownKey(n *Node, addr netip.Addr, places []int) int {
 	return places[len(places)-1]
 }
 
-// noMember says that a list of etcd's members is known and the node is not in
-// it.
+// noMember says that another node knows etcd's members, and none that does
+// counts this one among them. Its own word does not matter: a member that was
+// removed, or that was bootstrapped into a cluster of its own, has a list that it
+// is in. Without a member of its own a node cannot keep its lease alive, for
+// Talos asks the etcd on the node itself.
 func (s *Snapshot) noMember(n *Node) bool {
 	host := "//" + strings.TrimSuffix(netip.AddrPortFrom(n.Addr, 0).String(), "0") // 10.5.0.2 is no part of 10.5.0.20
 	is := func(m Member) bool {
 		return m.ID == n.Etcd.Value().MemberID || m.Hostname == n.Name || m.Hostname == n.Hostname.Value() ||
 			slices.ContainsFunc(slices.Concat(m.PeerURLs, m.ClientURLs), func(u string) bool { return strings.Contains(u, host) })
 	}
-	return slices.ContainsFunc(s.Nodes, func(other Node) bool {
-		members, ok := other.Members.Get()
-		return ok && len(members) > 0 && !slices.ContainsFunc(members, is)
-	})
-}
-
-func (s *Snapshot) latestElection(addr netip.Addr) (Election, bool) {
-	var latest Election
-	found := false
-	if v := s.vip(addr); v != nil {
-		for _, view := range v.Elections {
-			if e, ok := view.Election.Get(); ok && (!found || e.Revision > latest.Revision) {
-				latest, found = e, true
-			}
+	listed := false
+	for i := range s.Nodes {
+		members := s.Nodes[i].Members.Value()
+		if s.Nodes[i].Name == n.Name || len(members) == 0 {
+			continue
 		}
+		if slices.ContainsFunc(members, is) {
+			return false
+		}
+		listed = true
 	}
-	return latest, found
+	return listed
 }
 
 // Heir is who takes the VIP when the first in the queue is gone: the next that

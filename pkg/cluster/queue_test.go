@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,8 +11,8 @@ import (
 func TestQueueShowsItsGhosts(t *testing.T) {
 	idle := func(i int) change { return on(i, func(n *Node) { n.Campaigns = Got([]string{}) }) }
 	unknown := func(i int) change { return on(i, func(n *Node) { n.Campaigns = Missed[[]string](errDown) }) }
-	members := func(hosts ...string) change {
-		return on(1, func(n *Node) {
+	members := func(i int, hosts ...string) change {
+		return on(i, func(n *Node) {
 			var list []Member
 			for _, host := range hosts {
 				list = append(list, Member{ID: "id-" + host, Hostname: host})
@@ -36,13 +37,20 @@ func TestQueueShowsItsGhosts(t *testing.T) {
 		{"the owner queued up anew", three(elected("cp-1", "cp-2", "cp-1")), "cp-1 cp-2 [cp-1]", "cp-1 has 2 keys", "cp-2"},
 		{"the first is a ghost of one that has not the address", three(elected("cp-2", "cp-3", "cp-2")), "[cp-2] cp-3 cp-2", "cp-2 has 2 keys", "cp-3"},
 		{"a key without a lease", three(elected("cp-1", "cp-2"), theAddress(func(v *VIP) { v.Elections[0].Election.value.Candidates[1].Lease = "0" })), "cp-1 [cp-2]", "no lease", ""},
-		{"no member of etcd", three(elected("cp-1", "cp-2"), members("cp-1", "cp-3")), "cp-1 [cp-2]", "no member of etcd", ""},
+		{"no member of etcd", three(elected("cp-1", "cp-2"), members(1, "cp-1", "cp-3")), "cp-1 [cp-2]", "no member of etcd", ""},
+		{"no member of etcd, though its own list has it", three(elected("cp-1", "cp-2"), members(1, "cp-1", "cp-3"), members(2, "cp-1", "cp-2", "cp-3")), "cp-1 [cp-2]", "no member of etcd", ""},
+		{"no member as its own list tells, which proves nothing", three(elected("cp-1", "cp-2"), members(2, "cp-1")), "cp-1 cp-2", "", "cp-2"},
+		{"no member by one list, and a member by another", three(elected("cp-1", "cp-2"), members(1, "cp-1", "cp-3"), members(3, "cp-1", "cp-2")), "cp-1 cp-2", "", "cp-2"},
+		{"one that was bootstrapped by itself makes no ghost of the members", three(elected("cp-1", "cp-2"), members(1, "cp-1", "cp-2"), members(2, "cp-1", "cp-2"), members(3, "cp-3")), "cp-1 cp-2", "", "cp-2"},
+		{"a member of etcd", three(elected("cp-1", "cp-2"), members(1, "cp-1", "cp-2")), "cp-1 cp-2", "", "cp-2"},
 		{"no member, though an address begins like its own", three(elected("cp-1", "cp-2"), memberAt("cp-9", "https://10.5.0.30:2380")), "cp-1 [cp-2]", "no member of etcd", ""},
 		{"a member by its address", three(elected("cp-1", "cp-2"), memberAt("renamed", "https://10.5.0.3:2380")), "cp-1 cp-2", "", "cp-2"},
-		{"a member of etcd", three(elected("cp-1", "cp-2"), members("cp-1", "cp-2")), "cp-1 cp-2", "", "cp-2"},
 		{"two nodes of one name may each have a key", three(elected("cp-1", "cp-1"), on(2, func(n *Node) { n.Hostname = Got("cp-1") })), "cp-1 cp-1", "", "cp-1"},
 		{"ghosts only behind the owner", three(elected("cp-1", "cp-3"), idle(3)), "cp-1 [cp-3]", "cp-3 does not campaign", ""},
 		{"the newest view counts", three(elected("cp-1", "cp-2"), elected("cp-2", "cp-1")), "cp-2 cp-1", "", "cp-1"},
+		{"the newest view counts, whoever told it first", three(elected("cp-1", "cp-2"), elected("cp-2", "cp-1"), swapViews), "cp-2 cp-1", "", "cp-1"},
+		{"a view that failed is passed over", three(elected("cp-1", "cp-2"), failedView), "cp-1 cp-2", "", "cp-2"},
+		{"all views failed", three(failedView), "", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			queue := tt.s.Queue(theVIP)
@@ -77,6 +85,13 @@ func memberAt(name, url string) change {
 	return on(1, func(n *Node) {
 		n.Members = Got([]Member{{ID: "a1", Hostname: "cp-1"}, {ID: "a9", Hostname: name, PeerURLs: []string{url}}})
 	})
+}
+
+// swapViews lets the newer of two views come first.
+func swapViews(s *Snapshot) { slices.Reverse(s.VIPs[1].Elections) }
+
+func failedView(s *Snapshot) {
+	s.VIPs[1].Elections = append(s.VIPs[1].Elections, ElectionView{Node: "cp-3", Election: Missed[Election](errDown)})
 }
 
 func hostOf(q *Queued) string {

@@ -91,8 +91,11 @@ func (s *Snapshot) hardware(claim vip.Claim, hw string) vip.Claim {
 }
 
 // electionClaims are what etcd on each node tells: the first in the queue was
-// elected.
+// elected. The members answer one after the other, each from a quorum, so that
+// in a handover one may tell what another no longer does: the newest revision
+// speaks, and an older view that names somebody else is silent.
 func (s *Snapshot) electionClaims(v *VIP) []vip.Claim {
+	newest, _ := v.newestElection()
 	claims := make([]vip.Claim, 0, len(v.Elections))
 	for _, view := range v.Elections {
 		claim := vip.Claim{Witness: vip.Election, From: view.Node}
@@ -100,12 +103,32 @@ func (s *Snapshot) electionClaims(v *VIP) []vip.Claim {
 		switch {
 		case !ok:
 			claim.Err = view.Election.Err()
+		case election.Revision < newest.Revision && election.first() != newest.first():
+			claim.Err = fmt.Sprintf("another member told a newer queue, of revision %d", newest.Revision)
 		case len(election.Candidates) > 0:
 			claim = s.host(claim, election.Candidates[0].Hostname)
 		}
 		claims = append(claims, claim)
 	}
 	return claims
+}
+
+// newestElection is the view of the highest revision.
+func (v *VIP) newestElection() (newest Election, ok bool) {
+	for _, view := range v.Elections {
+		if e, known := view.Election.Get(); known && (!ok || e.Revision > newest.Revision) {
+			newest, ok = e, true
+		}
+	}
+	return newest, ok
+}
+
+// first is the host name of whoever was elected, "" where nobody was.
+func (e Election) first() string {
+	if len(e.Candidates) == 0 {
+		return ""
+	}
+	return e.Candidates[0].Hostname
 }
 
 // host names the node that has a host name.

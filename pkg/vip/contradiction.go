@@ -97,10 +97,14 @@ func (h hearing) keyFindings(c Claim, owners []string) []Finding {
 	}
 	var found []Finding
 	for _, owner := range owners {
-		if owner != c.Owner {
-			found = append(found, Finding{OwnerWithoutKey, owner,
-				fmt.Sprintf("owner without key: %s, and the election names %s", h.standing([]string{owner}), elected)})
+		if owner == c.Owner {
+			continue
 		}
+		text := fmt.Sprintf("owner without key: %s, and the election names %s", h.standing([]string{owner}), elected)
+		if slices.Contains(owners, c.Owner) {
+			text += ", which has the address as well: that is the elected one"
+		}
+		found = append(found, Finding{OwnerWithoutKey, owner, text})
 	}
 	if len(owners) == 0 && elected != "nobody" && !h.mayHold(c.Owner) {
 		found = append(found, Finding{KeyWithoutOwner, c.Owner,

@@ -188,6 +188,21 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestWhichOfTwoOwnersWasElected reads the sentence by which somebody decides
+// whose address to take off.
+func TestWhichOfTwoOwnersWasElected(t *testing.T) {
+	for claims, want := range map[string]string{
+		"cp-1 has, cp-2 has, election cp-2":              "cp-1 holds the address, and the election names cp-2, which has the address as well: that is the elected one",
+		"cp-1 has, cp-2 silent, arp cp-2, election cp-1": "cp-2 answers for the address, and the election names cp-1, which has the address as well: that is the elected one",
+		"cp-1 has, cp-2 free, election cp-2":             "cp-1 holds the address, and the election names cp-2",
+	} {
+		findings := Judge(said(t, claims)).Findings
+		if last := findings[len(findings)-1].Text; last != "owner without key: "+want {
+			t.Errorf("Judge(%s) finds %q; want %q", claims, last, want)
+		}
+	}
+}
+
 // isSentence says whether a text begins small, or with ARP's capitals, and has
 // no full stop.
 func isSentence(text string) bool {
