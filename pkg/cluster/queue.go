@@ -24,8 +24,8 @@ type Queued struct {
 // Queue returns the queue for the VIP as the view of the highest revision tells
 // it, with its ghosts marked; nil where no view is known.
 //
-// The queue and the nodes were asked one after the other. A node that let go in
-// between may look like a ghost: see vip.ResampleAfter.
+// The queue and the nodes were asked side by side. A node that joined or let go
+// meanwhile looks like a ghost, unless those that do were asked again: see Idle.
 func (s *Snapshot) Queue(addr netip.Addr) []Queued {
 	v := s.vip(addr)
 	if v == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -17,7 +18,7 @@ import (
 // election is that etcd is asked for the queue of each VIP. Its methods do nothing on nil.
 type election struct {
 	streams *cli.Streams
-	timeout time.Duration // for the nodes and etcd together
+	timeout time.Duration // for each answer
 	warned  bool
 }
 
@@ -42,70 +43,116 @@ func (e *election) facts(facts talos.Facts) talos.Facts {
 	return facts | talos.Elections
 }
 
-// hustings are the elections that etcd is being asked for. Their methods do
-// nothing on nil.
+// hustings are the elections that etcd is asked for in one look. Their methods
+// do nothing on nil.
 type hustings struct {
-	snap *cluster.Snapshot // its own, with the same nodes and VIPs
-	done chan struct{}     // closed once snap is whole
+	*election
+	ctx    context.Context //nolint:containedctx // of the look
+	round  *etcd.Round
+	client *etcd.Client // nil until a node gave the certificate
 }
 
-// begin asks for the elections of the snapshot's VIPs, in what is left of the
-// timeout since the snapshot was begun. Where etcd cannot be asked at all, every
-// node's view says why.
-func (e *election) begin(ctx context.Context, nodes *talos.Client, of *cluster.Snapshot) *hustings {
+// begin asks for elections until ctx ends: as soon as a node has given etcd's
+// certificates, of each VIP and node that becomes known.
+func (e *election) begin(ctx context.Context) *hustings {
 	if e == nil {
 		return nil
 	}
-	h := &hustings{done: make(chan struct{}), snap: &cluster.Snapshot{Nodes: slices.Clone(of.Nodes), VIPs: slices.Clone(of.VIPs)}}
-	end := of.TakenAt.Add(e.timeout)
-	if late := time.Now().Add(grace); end.Before(late) {
-		end = late
-	}
-	go func() {
-		defer close(h.done)
-		ctx, cancel := context.WithDeadline(ctx, end)
-		defer cancel()
-		client, err := connectEtcd(ctx, nodes, end)
-		if err != nil {
-			e.missed(h.snap, err)
-			return
-		}
-		client.Collect(ctx, h.snap)
-	}()
-	return h
+	return &hustings{election: e, ctx: ctx, round: etcd.NewRound(ctx)}
 }
 
-// fill waits for the answers and writes them into the snapshot.
-func (h *hustings) fill(snap *cluster.Snapshot) {
+// open returns what is told of etcd's certificates, nil where nobody asks.
+func (h *hustings) open() func(*talos.EtcdCredentials, error) {
+	if h == nil {
+		return nil
+	}
+	return func(credentials *talos.EtcdCredentials, err error) {
+		if err == nil {
+			h.client, err = etcd.New(credentials.TLS(), h.timeout)
+		}
+		if err != nil {
+			h.missed(err)
+		}
+		h.round.Open(h.client, err)
+	}
+}
+
+// learned begins to ask about what became known.
+func (h *hustings) learned(news talos.Learned) {
 	if h == nil {
 		return
 	}
-	<-h.done
-	for i := range snap.VIPs {
-		snap.VIPs[i].Elections = h.snap.VIPs[i].Elections
+	for _, addr := range news.VIPs {
+		h.round.VIP(addr)
+	}
+	for _, addr := range news.Nodes {
+		h.round.Node(addr)
 	}
 }
 
-// connectEtcd turns the certificate that the nodes give into a client of their
-// etcd.
-func connectEtcd(ctx context.Context, nodes *talos.Client, end time.Time) (*etcd.Client, error) {
-	credentials, err := nodes.EtcdCredentials(ctx)
-	if err != nil {
-		return nil, err
+// fill waits for the answers and writes them into the snapshot; and asks again
+// about what might be the trace of a change.
+func (h *hustings) fill(nodes *talos.Client, snap *cluster.Snapshot) {
+	if h == nil {
+		return
 	}
-	return etcd.New(credentials.TLS(), max(time.Until(end), time.Millisecond))
-}
-
-// missed writes into the snapshot that nobody's etcd was asked, and on stderr,
-// once, what would help.
-func (e *election) missed(snap *cluster.Snapshot, err error) {
-	for i := range snap.VIPs {
-		views := make([]cluster.ElectionView, len(snap.Nodes))
-		for j, n := range snap.Nodes {
-			views[j] = cluster.ElectionView{Node: n.Name, Election: cluster.Missed[cluster.Election](err)}
+	h.round.Fill(snap)
+	if h.client == nil {
+		return
+	}
+	for range settleTimes {
+		before := snap.Idle()
+		if len(before) == 0 || h.ctx.Err() != nil {
+			return
 		}
-		snap.VIPs[i].Elections = views
+		h.ask(nodes, snap, before)
+		came := func(one cluster.Idle) bool { return !slices.Contains(before, one) }
+		if !slices.ContainsFunc(snap.Idle(), came) {
+			return
+		}
 	}
+}
+
+// settleTimes is how often to ask again while candidates come and go.
+const settleTimes = 3
+
+// ask asks the idle candidates once more whether they campaign, and then for
+// the queue.
+//
+// The queue and the nodes are asked side by side. A node that just joined may
+// have been asked before it did, and one that just let go, after. But Talos has
+// its finalizer from before its key is written until after that is deleted: a key
+// that is there both before and after its node said that it does not campaign is
+// nobody's.
+func (h *hustings) ask(nodes *talos.Client, snap *cluster.Snapshot, idle []cluster.Idle) {
+	var wg sync.WaitGroup
+	each := func(do func(*cluster.Node)) {
+		for i := range snap.Nodes {
+			if n := &snap.Nodes[i]; slices.ContainsFunc(idle, func(one cluster.Idle) bool { return one.Node == n.Name }) {
+				wg.Go(func() { do(n) })
+			}
+		}
+		wg.Wait()
+	}
+	each(func(n *cluster.Node) { n.Campaigns = nodes.Campaigns(h.ctx, n.Name, n.Via) })
+	again := &cluster.Snapshot{VIPs: slices.Clone(snap.VIPs)}
+	for _, n := range snap.Nodes {
+		if snap.ToldElection(n.Name) {
+			again.Nodes = append(again.Nodes, n)
+		}
+	}
+	h.client.Collect(h.ctx, again)
+	if !snap.Renew(again) {
+		each(func(n *cluster.Node) { n.Campaigns = cluster.Missed[[]string](errNoSecondQueue) })
+	}
+}
+
+// errNoSecondQueue is why it is not known of an idle candidate whether it
+// campaigns: without a second queue its word cannot be weighed.
+var errNoSecondQueue = errors.New("etcd told no queue after it was asked")
+
+// missed says on stderr, once, why nobody's etcd is asked, and what would help.
+func (e *election) missed(err error) {
 	if e.warned || errors.Is(err, context.Canceled) {
 		return
 	}

@@ -120,7 +120,9 @@ func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapsh
 		round = o.kube.Round(timed, o.depth)
 	}
 	wire := listenIn(timed, o.arp)
-	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: o.election.facts(facts), VIPs: o.vips, Learned: func(news talos.Learned) {
+	elections := o.election.begin(timed)
+	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: o.election.facts(facts), VIPs: o.vips, EtcdCredentials: elections.open(), Learned: func(news talos.Learned) {
+		elections.learned(news)
 		for _, addr := range news.VIPs {
 			round.VIP(addr)
 			wire.vip(addr)
@@ -132,10 +134,9 @@ func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapsh
 	if err != nil {
 		return snap, o.explain(err, snap)
 	}
-	elections := o.election.begin(ctx, o.talos, snap)
 	round.Fill(snap)
 	wire.fill(snap)
-	elections.fill(snap)
+	elections.fill(o.talos, snap)
 	return snap, ctx.Err()
 }
 

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -59,65 +58,43 @@ func dialTCP(ctx context.Context, at netip.AddrPort) (net.Conn, error) {
 }
 
 // Collect asks the etcd of every node, all at the same time, and fills in the
-// elections of each VIP: one view a node, in the order of the nodes. It returns
-// within the timeout, or when ctx ends.
+// elections of each VIP. It returns within the timeout, or when ctx ends.
 func (c *Client) Collect(ctx context.Context, snap *cluster.Snapshot) {
-	vips := make([]netip.Addr, len(snap.VIPs))
-	for i := range snap.VIPs {
-		vips[i] = snap.VIPs[i].Addr
-		snap.VIPs[i].Elections = make([]cluster.ElectionView, len(snap.Nodes))
-	}
-	var wg sync.WaitGroup
-	for i := range snap.Nodes {
-		wg.Go(func() {
-			n := &snap.Nodes[i]
-			for v, election := range c.ask(ctx, n, vips) {
-				snap.VIPs[v].Elections[i] = cluster.ElectionView{Node: n.Name, Election: election}
-			}
-		})
-	}
-	wg.Wait()
+	round := NewRound(ctx)
+	round.Open(c, nil)
+	round.Fill(snap)
 }
 
-// ask asks one node's etcd for the election of each VIP.
-func (c *Client) ask(ctx context.Context, n *cluster.Node, vips []netip.Addr) []cluster.Seen[cluster.Election] {
+// ask asks one member for the election of a VIP, and returns within the timeout.
+func (c *Client) ask(ctx context.Context, m *member, vip netip.Addr) (cluster.Election, error) {
+	if m.err != nil {
+		return cluster.Election{}, m.err
+	}
+	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	elections := make([]cluster.Seen[cluster.Election], len(vips))
-	at := netip.AddrPortFrom(n.Addr, Port)
-	m, err := c.connect(at)
-	if err == nil {
-		defer func() { _ = m.conn.Close() }()
-	}
-	var wg sync.WaitGroup
-	for i, vip := range vips {
-		wg.Go(func() {
-			err := err
-			var e cluster.Election
-			if err == nil {
-				e, err = readElection(ctx, m, vip)
-			}
-			if err != nil {
-				err = fmt.Errorf("etcd on %s (%s): %w", n.Name, at, c.plain(ctx, err))
-			}
-			elections[i] = cluster.See(e, err)
-		})
-	}
-	wg.Wait()
-	return elections
+	e, err := readElection(ctx, m, vip)
+	return e, plain(ctx, err, time.Since(begun))
 }
 
 // member is a connection to one node's etcd that can read, and nothing else.
 type member struct {
 	conn *grpc.ClientConn
+	err  error // why there is no connection
 	reader
+}
+
+func (m *member) close() {
+	if m.conn != nil {
+		_ = m.conn.Close()
+	}
 }
 
 // connect prepares a connection; gRPC makes it on first use. Nothing is sent
 // twice, to nobody else, and through no proxy of the environment.
-func (c *Client) connect(at netip.AddrPort) (*member, error) {
+func (c *Client) connect(at netip.AddrPort) *member {
 	if !at.IsValid() {
-		return nil, errors.New("its address is not known")
+		return &member{err: errors.New("its address is not known")}
 	}
 	conn, err := grpc.NewClient("passthrough:///"+at.String(),
 		grpc.WithTransportCredentials(credentials.NewTLS(c.tls)),
@@ -132,12 +109,12 @@ func (c *Client) connect(at netip.AddrPort) (*member, error) {
 		grpc.WithNoProxy(),
 	)
 	if err != nil {
-		return nil, err
+		return &member{err: err}
 	}
-	return &member{conn, struct {
+	return &member{conn: conn, reader: struct {
 		pb.KVClient
 		pb.LeaseClient
-	}{pb.NewKVClient(conn), pb.NewLeaseClient(conn)}}, nil
+	}{pb.NewKVClient(conn), pb.NewLeaseClient(conn)}}
 }
 
 // maxHeader is how large the headers of an answer may be, in bytes.

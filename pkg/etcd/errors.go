@@ -12,13 +12,16 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// plain says in a person's words why a member told nothing.
-func (c *Client) plain(ctx context.Context, err error) error {
+// plain says in a person's words why a member told nothing, in the time that it
+// had.
+func plain(ctx context.Context, err error, waited time.Duration) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(context.Cause(ctx), context.Canceled):
 		return errors.New("interrupted")
 	case ctx.Err() != nil, status.Code(err) == codes.DeadlineExceeded:
-		return fmt.Errorf("no answer within %s s", strconv.FormatFloat(c.timeout.Round(100*time.Millisecond).Seconds(), 'f', -1, 64))
+		return fmt.Errorf("no answer within %s s", strconv.FormatFloat(waited.Round(100*time.Millisecond).Seconds(), 'f', -1, 64))
 	default:
 		return short(err)
 	}

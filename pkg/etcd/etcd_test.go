@@ -65,11 +65,11 @@ func TestNothingButReads(t *testing.T) {
 		t.Errorf("keys that were read = %q; want %q", keys, want)
 	}
 
-	m, err := c.connect(netip.AddrPortFrom(snap.Nodes[0].Addr, Port))
-	if err != nil {
-		t.Fatal(err)
+	m := c.connect(netip.AddrPortFrom(snap.Nodes[0].Addr, Port))
+	if m.err != nil {
+		t.Fatal(m.err)
 	}
-	defer func() { _ = m.conn.Close() }()
+	defer m.close()
 	kv, lease := pb.NewKVClient(m.conn), pb.NewLeaseClient(m.conn)
 	for name, call := range map[string]func() error{
 		"put": func() error { _, err := kv.Put(t.Context(), &pb.PutRequest{Key: []byte("a")}); return err },
@@ -223,6 +223,72 @@ func drip(c net.Conn) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// TestRound names things in the order in which a look learns them: members are
+// asked before all is known, once each, and a view is there for every node and
+// VIP of the snapshot.
+func TestRound(t *testing.T) {
+	w := newWorld(t)
+	first := w.serve("10.5.0.2", &fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 1, 7)), lease: lasting(60, 41)})
+	w.serve("10.5.0.3", &fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 1, 7)), lease: lasting(60, 41)})
+	snap := nodes("10.5.0.2", "10.5.0.3", "10.5.0.9")
+	for name, order := range map[string]func(r *Round, open func()){
+		"the client comes last": func(r *Round, open func()) {
+			r.VIP(someVIP)
+			r.Node(snap.Nodes[0].Addr)
+			open()
+		},
+		"the VIP comes last": func(r *Round, open func()) {
+			open()
+			r.Node(snap.Nodes[0].Addr)
+			r.VIP(someVIP)
+		},
+		"all is said twice": func(r *Round, open func()) {
+			for range 2 {
+				r.Node(snap.Nodes[0].Addr)
+				r.VIP(someVIP)
+				open()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := first.count()
+			r := NewRound(t.Context())
+			order(r, func() { r.Open(w.client(5*time.Second), nil) })
+			for end := time.Now().Add(5 * time.Second); first.count() < before+2; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("%d calls before Fill; want the queue and a lease", first.count()-before)
+				}
+			}
+			r.Fill(snap)
+			if got := first.count() - before; got != 2 {
+				t.Errorf("%d calls; want the queue and a lease once", got)
+			}
+			views := snap.VIPs[0].Elections
+			if len(views) != 3 || !views[0].Election.Known() || !views[1].Election.Known() ||
+				views[2].Node != "cp-3" || !strings.HasSuffix(views[2].Election.Err(), "etcd does not run there") {
+				t.Errorf("views = %+v; want two queues, and that nobody listens on the third", views)
+			}
+		})
+	}
+	for want, err := range map[string]error{"the role may not": errors.New("the role may not"), "no node gave etcd's certificates": nil} {
+		r := NewRound(t.Context())
+		if err != nil {
+			r.Open(nil, err)
+		}
+		r.Fill(snap)
+		for _, view := range snap.VIPs[0].Elections {
+			if view.Election.Err() != want {
+				t.Errorf("%s = %q; want %q", view.Node, view.Election.Err(), want)
+			}
+		}
+	}
+	var none *Round // of a look that does not ask etcd
+	none.Node(someVIP)
+	none.VIP(someVIP)
+	none.Open(nil, nil)
+	none.Fill(snap)
 }
 
 func TestInterrupted(t *testing.T) {

@@ -163,6 +163,13 @@ func (e *fakeEtcd) seen() []string {
 	return slices.Compact(slices.Sorted(slices.Values(e.calls)))
 }
 
+// count is how many calls came.
+func (e *fakeEtcd) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.calls)
+}
+
 // serve answers as the etcd of the node, over mutual TLS.
 func (w *world) serve(addr string, e *fakeEtcd) *fakeEtcd {
 	w.t.Helper()

@@ -85,6 +85,7 @@ func (s *survey) inquire(v *visit, a *attempt) {
 			s.ask(v, a, q)
 		}
 	}
+	s.askCredentials(a)
 	if s.lead == nil {
 		s.lead = a
 		s.askShared(v, a)

@@ -23,6 +23,10 @@ type CollectOptions struct {
 	// and must not wait. It need not hear of all nodes: what counts is the
 	// snapshot.
 	Learned func(Learned)
+	// EtcdCredentials, where it is not nil, is told once, before Collect returns,
+	// what a client of the cluster's etcd needs, as soon as any node gave it; or an
+	// *EtcdAccessError where none did. It takes the role os:admin. It must not wait.
+	EtcdCredentials func(*EtcdCredentials, error)
 	// Again asks every node for its Etcd once more, so long after the first time
 	// and within half of the timeout; 0 does not. It needs Everything.
 	Again time.Duration

@@ -1,13 +1,11 @@
 package talos
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -54,55 +52,59 @@ func (e *EtcdAccessError) Unwrap() error { return e.Err }
 // Hint names what to try, or is "".
 func (e *EtcdAccessError) Hint() string { return e.hint }
 
-// EtcdCredentials asks the nodes that Collect saw for the certificate of etcd's
-// clients, all at the same time; the first answer counts, for all nodes would
-// give certificates of one authority. It takes the role os:admin. Its error is an
-// *EtcdAccessError.
-func (c *Client) EtcdCredentials(ctx context.Context) (*EtcdCredentials, error) {
-	if c.cfg.forwarded {
-		return nil, &EtcdAccessError{
-			Err:  errors.New("this context reaches the nodes through a proxy only, and etcd must be dialled directly"),
-			hint: "give a talosconfig of the cluster's own with the role os:admin, on a network that reaches port 2379 of the nodes",
-		}
-	}
-	targets := c.known()
-	if len(targets) == 0 {
-		return nil, &EtcdAccessError{Err: errors.New("no node is known that has etcd's certificates")}
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel() // whoever is slower is not waited for
-	type answer struct {
-		credentials *EtcdCredentials
-		err         error
-	}
-	answers := make(chan answer, len(targets))
-	for _, t := range targets {
-		go func() {
-			got, err := c.etcdCredentialsOf(ctx, t)
-			answers <- answer{got, err}
-		}()
-	}
-	var refusal error
-	for range targets {
-		a := <-answers
-		if a.err == nil {
-			return a.credentials, nil
-		}
-		refusal = moreTelling(refusal, a.err)
-	}
-	return nil, refusal
+// gathering is what a survey does to get the certificate of etcd's clients.
+// Every node is asked as soon as it can be; the first answer counts, for all give
+// certificates of one authority.
+type gathering struct {
+	told    bool // whoever wants it has it, or knows why not
+	calls   []context.CancelFunc
+	refusal error
 }
 
-// known are the nodes that Collect saw, each once.
-func (c *Client) known() []target {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var targets []target
-	for _, m := range c.nodes {
-		targets = append(targets, m.target)
+// tellCredentials ends it, and whoever is slower is not waited for.
+func (s *survey) tellCredentials(got *EtcdCredentials, err error) {
+	if s.opts.EtcdCredentials == nil || s.credentials.told {
+		return
 	}
-	slices.SortFunc(targets, func(a, b target) int { return cmp.Compare(a.String(), b.String()) })
-	return slices.Compact(targets)
+	s.credentials.told = true
+	for _, cancel := range s.credentials.calls {
+		cancel()
+	}
+	s.opts.EtcdCredentials(got, err)
+}
+
+// askCredentials asks one node.
+func (s *survey) askCredentials(a *attempt) {
+	if s.opts.EtcdCredentials == nil || s.credentials.told {
+		return
+	}
+	if s.client.cfg.forwarded {
+		s.tellCredentials(nil, &EtcdAccessError{
+			Err:  errors.New("this context reaches the nodes through a proxy only, and etcd must be dialled directly"),
+			hint: "give a talosconfig of the cluster's own with the role os:admin, on a network that reaches port 2379 of the nodes",
+		})
+		return
+	}
+	ctx, cancel := context.WithCancel(a.ctx)
+	s.credentials.calls = append(s.credentials.calls, cancel)
+	s.work(func() func() {
+		got, err := s.client.etcdCredentialsOf(ctx, a.target)
+		return func() {
+			if err == nil {
+				s.tellCredentials(got, nil)
+			} else {
+				s.credentials.refusal = moreTelling(s.credentials.refusal, err)
+			}
+		}
+	})
+}
+
+// missCredentials says why nobody gave them, if nobody did.
+func (s *survey) missCredentials() {
+	if s.credentials.refusal == nil {
+		s.credentials.refusal = &EtcdAccessError{Err: errors.New("no node answered that has etcd's certificates")}
+	}
+	s.tellCredentials(nil, s.credentials.refusal)
 }
 
 // moreTelling prefers a node that refused to one that did not answer.
@@ -116,7 +118,7 @@ func moreTelling(a, b error) error {
 
 func (c *Client) etcdCredentialsOf(ctx context.Context, t target) (*EtcdCredentials, error) {
 	begun := time.Now()
-	got, err := c.readEtcdCredentials(nodeContext(ctx, t), t)
+	got, err := c.readEtcdCredentials(ctx, t)
 	switch {
 	case err == nil:
 		return got, nil

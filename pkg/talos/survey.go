@@ -71,6 +71,8 @@ type survey struct {
 	lead      *attempt // whom the shared questions were put to first
 	impatient bool     // the shared questions are put to everybody
 	told      map[netip.Addr]bool
+
+	credentials gathering
 }
 
 // sharedPatience is how long one node may take for the shared questions before
@@ -94,6 +96,7 @@ func (s *survey) run() {
 	for s.pending > 0 {
 		(<-s.events)()
 	}
+	s.missCredentials()
 	for _, v := range s.visits {
 		v.direct.end(nil)
 		if v.relayed != nil {
