@@ -46,6 +46,9 @@ exit code 130. -o json is one JSON value a line.`
 				return cli.WithHint(cli.Usagef("--watch cannot go with --%s", name), "a watch is about one cluster, from now on")
 			}
 		}
+		if f.flags.Election {
+			return cli.WithHint(cli.Usagef("--watch cannot go with --election"), "a watch follows what the nodes push, and etcd is asked; run vipctl owner --election beside it")
+		}
 		return f.watch(cmd.Context())
 	}
 	return cmd

@@ -20,7 +20,8 @@ type ElectionReport struct {
 	Asked []ElectionAsked `json:"asked"`
 	// Candidates are in the order in which they take the VIP.
 	Candidates []ElectionCandidate `json:"candidates"`
-	// Predicted is missing where nobody is the owner, or nobody is next.
+	// Predicted is missing where nobody is the owner, nobody is next, or etcd
+	// would have no quorum without the owner.
 	Predicted *CrashPrediction `json:"predicted,omitempty"`
 	// Notes say what keeps a prediction from coming true.
 	Notes []string `json:"notes,omitempty"`
@@ -83,22 +84,34 @@ func newElection(s *cluster.Snapshot, addr netip.Addr) *ElectionReport {
 		r.Revision = max(r.Revision, revision)
 	}
 	queue := s.Queue(addr)
+	heir, ghosts := cluster.Heir(queue)
 	for i, q := range queue {
-		r.Candidates = append(r.Candidates, newCandidate(i, q))
+		c := newCandidate(i, q)
+		switch {
+		case i == 0:
+			c.Role = roleOwner
+		case heir == &queue[i]:
+			c.Role = roleNext
+		}
+		r.Candidates = append(r.Candidates, c)
 	}
 	if len(queue) > 0 {
-		r.predict(checks.EtcdVerdict(s), queue)
+		r.predict(s, queue, heir, ghosts)
 	}
 	return r
 }
 
+// The roles in a queue.
+const (
+	roleOwner   = "owner"
+	roleNext    = "next" // the first behind the owner that is no ghost
+	roleWaiting = "waiting"
+)
+
 func newCandidate(i int, q cluster.Queued) ElectionCandidate {
 	c := ElectionCandidate{
-		Position: i + 1, Hostname: q.Hostname, Node: q.Node, Role: "waiting", Lease: q.Lease,
+		Position: i + 1, Hostname: q.Hostname, Node: q.Node, Role: roleWaiting, Lease: q.Lease,
 		Ghost: q.Ghost != "", GhostReason: q.Ghost,
-	}
-	if i < 2 {
-		c.Role = [...]string{"owner", "next"}[i]
 	}
 	ttl, knowsTTL := q.TTL.Get()
 	left, knowsLeft := q.Remaining.Get()
@@ -110,26 +123,46 @@ func newCandidate(i int, q cluster.Queued) ElectionCandidate {
 	return c
 }
 
-// predict fills in how long a crash of the owner would take, and what may keep
-// that from coming true.
-func (r *ElectionReport) predict(etcd checks.EtcdState, queue []cluster.Queued) {
-	heir, ghosts := cluster.Heir(queue)
-	if heir == nil {
-		r.Notes = append(r.Notes, "nobody waits behind "+queue[0].Hostname+": if it crashes, the VIP stays away until a candidate is there")
+// predict fills in how long a crash of the owner would take, or why that cannot
+// be told, and what may keep it from coming true.
+func (r *ElectionReport) predict(s *cluster.Snapshot, queue []cluster.Queued, heir *cluster.Queued, ghosts []cluster.Queued) {
+	owner, etcd := queue[0], checks.EtcdVerdict(s)
+	switch {
+	case owner.Ghost != "" && heir != nil:
+		r.Notes = append(r.Notes, "the first key is a ghost: "+heir.Hostname+" takes the VIP when nothing is left of the leases ahead of it")
+		return
+	case heir == nil:
+		r.Notes = append(r.Notes, "nobody waits behind "+owner.Hostname+": if it crashes, the VIP stays away until a candidate is there")
+		return
+	case !r.bearsLoss(etcd):
+		r.Notes = append(r.Notes, "etcd bears no loss now: if "+owner.Hostname+" crashes, the VIP stays away until there is a quorum again")
 		return
 	}
-	if etcd.Voters > 0 && etcd.Health != checks.EtcdUnknown && etcd.Tolerance == 0 {
-		r.Notes = append(r.Notes, "etcd bears no loss now: if the owner crashes, the VIP stays away until there is a quorum again")
+	if n := s.Node(heir.Node); n != nil && !n.Reachable.Known() {
+		r.Notes = append(r.Notes, heir.Hostname+" did not answer: if it is gone as well, its lease must run out, too")
 	}
-	leads := leadership(etcd, queue[0].Node)
+	leads := leadership(etcd, owner.Node)
 	r.Predicted = &CrashPrediction{
-		Follower: crashNow(queue[0], ghosts, vip.OwnerFollows),
-		Leader:   crashNow(queue[0], ghosts, vip.OwnerLeads),
-		Now:      crashNow(queue[0], ghosts, leads),
+		Follower: crashNow(owner, ghosts, vip.OwnerFollows),
+		Leader:   crashNow(owner, ghosts, vip.OwnerLeads),
+		Now:      crashNow(owner, ghosts, leads),
 	}
 	if leads != vip.LeadershipUnknown {
 		r.Predicted.OwnerIsEtcdLeader = new(leads == vip.OwnerLeads)
 	}
+}
+
+// bearsLoss says that etcd would keep its quorum without the owner, as far as is
+// known. A member that told of the election is there, whether or not its node's
+// Talos API answers.
+func (r *ElectionReport) bearsLoss(etcd checks.EtcdState) bool {
+	told := 0
+	for _, a := range r.Asked {
+		if a.Error == "" {
+			told++
+		}
+	}
+	return etcd.Voters == 0 || etcd.Health == checks.EtcdUnknown || etcd.Tolerance > 0 || told-1 > etcd.Voters/2
 }
 
 // leadership says whether the election's owner leads etcd.

@@ -27,7 +27,8 @@ func queued(revision int64, list ...cluster.Candidate) cluster.Seen[cluster.Elec
 }
 
 // someElection is that of someCluster: cp-1 owns and leads etcd, behind it are a
-// ghost and cp-2. The third node's etcd does not answer, the second's is behind.
+// ghost and cp-2. The third node's Talos API does not answer, its etcd does; the
+// second's is behind.
 func someElection() *cluster.Snapshot {
 	s := someCluster()
 	for i := range 2 {
@@ -36,10 +37,12 @@ func someElection() *cluster.Snapshot {
 	s.VIPs[0].Elections = []cluster.ElectionView{
 		{Node: "cp-1", Election: queued(42, candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52), candidate("cp-2", "a4", 47))},
 		{Node: "cp-2", Election: queued(40, candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52))},
-		{Node: "cp-3", Election: cluster.Missed[cluster.Election](errors.New("etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"))},
+		{Node: "cp-3", Election: queued(42, candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52), candidate("cp-2", "a4", 47))},
 	}
 	return s
 }
+
+var gone = cluster.Missed[cluster.Election](errors.New("etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"))
 
 func electionOf(s *cluster.Snapshot) *Ownership {
 	claims := s.Claims(someVIP)
@@ -54,37 +57,43 @@ func TestElectionReport(t *testing.T) {
 		not  []string
 	}{
 		{"the newest answer counts", func(*cluster.Snapshot, *cluster.VIP) {},
-			[]string{"1 cp-1 cp-1 owner a1 41 s of 60 s -", "2 cp-2 cp-2 next a2 52 s of 60 s ghost: ", "3 cp-2 cp-2 waiting a4 47 s of 60 s -",
-				"not asked: etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"}, nil},
+			[]string{"ELECTION of 192.0.2.50: cp-2 is next, 61.8 - 65.5 s after a crash of cp-1 now",
+				"1 cp-1 owner 41 s of 60 s -", "2 cp-2 ghost 52 s of 60 s cp-2 has 2 keys", "3 cp-2 next 47 s of 60 s -"}, []string{"LEASE", "NODE ROLE"}},
 		{"an owner that leads etcd waits for the whole lease again, one that follows for the longest lease ahead of the heir",
 			func(*cluster.Snapshot, *cluster.VIP) {},
-			[]string{"a crash of cp-1 now: 61.8 - 65.5 s", "if it did not lead etcd: 52 - 53.5 s"}, nil},
+			[]string{"61.8 - 65.5 s after a crash of cp-1 now", "61.8 - 65.5 s: the owner is the etcd leader", "if it did not lead etcd: 52 - 53.5 s"}, nil},
 		{"an owner that follows", func(s *cluster.Snapshot, v *cluster.VIP) {
 			lead(s, "a2")
 			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52))
-		}, []string{"a crash of cp-1 now: 41 - 42.5 s", "if it led etcd: 61.8 - 65.5 s"}, []string{"ghost"}},
+		}, []string{"cp-2 is next, 41 - 42.5 s after a crash of cp-1 now", "41 - 42.5 s: 41s left", "if it led etcd: 61.8 - 65.5 s"}, []string{"ghost", "NOTE"}},
 		{"nobody knows the leader", func(s *cluster.Snapshot, _ *cluster.VIP) { lead(s, "") },
-			[]string{"a crash of cp-1 now: 52 - 65.5 s"}, []string{"if it"}},
+			[]string{"52 - 65.5 s after a crash of cp-1 now"}, []string{"if it"}},
 		{"nobody waits", func(_ *cluster.Snapshot, v *cluster.VIP) {
 			v.Elections = v.Elections[:1]
 			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41))
-		}, []string{"nobody waits behind cp-1: if it crashes, the VIP stays away"}, []string{"a crash of", "not asked: etcd"}},
+		}, []string{"nobody is next", "nobody waits behind cp-1: if it crashes, the VIP stays away"}, []string{"a crash of", "not asked: etcd"}},
 		{"an empty queue", func(_ *cluster.Snapshot, v *cluster.VIP) { v.Elections[0].Election = queued(42) },
 			[]string{"nobody is in the queue"}, []string{"HOST", "a crash of"}},
 		{"a lease that ended while it was asked about: any time up to the whole", func(s *cluster.Snapshot, v *cluster.VIP) {
 			lead(s, "a2")
 			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", -1), candidate("cp-2", "a2", 52))
-		}, []string{"1 cp-1 cp-1 owner a1 - the lease has ended", "a crash of cp-1 now: 39.5 - 60.5 s"}, nil},
-		{"two members left: no loss is borne", func(*cluster.Snapshot, *cluster.VIP) {}, []string{"etcd bears no loss now"}, nil},
+		}, []string{"1 cp-1 owner - the lease has ended", "cp-2 is next, 39.5 - 60.5 s after a crash of cp-1 now"}, nil},
+		{"two members left: no loss is borne", func(_ *cluster.Snapshot, v *cluster.VIP) { v.Elections[2].Election = gone },
+			[]string{"ELECTION of 192.0.2.50: cp-2 is next\n", "etcd bears no loss now: if cp-1 crashes", "not asked: etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"}, []string{"after a crash", " s: ", "not asked: election"}},
+		{"the first key is a ghost", func(s *cluster.Snapshot, _ *cluster.VIP) { s.Nodes[0].Campaigns = cluster.Got([]string{}) },
+			[]string{"1 cp-1 ghost 41 s of 60 s cp-1 does not campaign", "3 cp-2 next", "the first key is a ghost: cp-2 takes the VIP when"}, []string{"a crash of"}},
+		{"the next one is silent", func(s *cluster.Snapshot, v *cluster.VIP) {
+			s.Nodes[1].Reachable = cluster.Missed[bool](errors.New("no answer"))
+		}, []string{"cp-2 is next, ", "cp-2 did not answer: if it is gone as well, its lease must run out, too"}, nil},
 		{"nobody could be asked", func(_ *cluster.Snapshot, v *cluster.VIP) {
 			for i := range v.Elections {
 				v.Elections[i].Election = cluster.Missed[cluster.Election](errors.New("the role may not"))
 			}
-		}, []string{"ELECTION of 192.0.2.50", "not asked: the role may not"}, []string{"HOST", "nobody is in the queue", "a crash of"}},
+		}, []string{"ELECTION of 192.0.2.50: no etcd told it", "not asked: the role may not"}, []string{"HOST", "nobody is in the queue", "a crash of"}},
 		{"a host that is no node", func(s *cluster.Snapshot, v *cluster.VIP) {
 			s.Nodes = s.Nodes[:2]
 			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41), candidate("old", "a9", 12), candidate("cp-2", "a2", 9))
-		}, []string{"2 old - next a9 12 s of 60 s ghost: "}, nil},
+		}, []string{"2 old - ghost 12 s of 60 s host old is no node", "3 cp-2 cp-2 next 9 s of 60 s -"}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -109,8 +118,9 @@ func TestElectionReport(t *testing.T) {
 func TestElectionsOfTwoVIPs(t *testing.T) {
 	s := someElection()
 	second := netip.MustParseAddr("2001:db8::50")
+	queue := queued(42, candidate("cp-2", "b2", 30), candidate("cp-1", "b1", 31))
 	s.VIPs = append(s.VIPs, cluster.VIP{Addr: second, Elections: []cluster.ElectionView{
-		{Node: "cp-1", Election: queued(42, candidate("cp-2", "b2", 30), candidate("cp-1", "b1", 31))}}})
+		{Node: "cp-1", Election: queue}, {Node: "cp-2", Election: queue}, {Node: "cp-3", Election: queue}}})
 	doc := NewOwnership(s, Judged{VIP: someVIP}, Judged{VIP: second})
 	for i, want := range []string{"cp-1", "cp-2"} {
 		if e := doc.VIPs[i].Election; e == nil || e.Candidates[0].Node != want {

@@ -1,33 +1,71 @@
 package report
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// grid shows the queue for the VIP, what could not be asked, and how long a
-// crash would take.
-func (r *ElectionReport) grid(vip string) Grid {
-	g := Grid{Title: "ELECTION of " + vip}
+// grid says who is next, and how soon after a crash; below it is the queue for
+// the VIP, why that time, and what could not be asked. Leases are shown when wide,
+// and nodes where a host name does not tell them.
+func (r *ElectionReport) grid(vip string, wide bool) Grid {
+	g := Grid{Title: "ELECTION of " + vip + ": " + r.glance()}
+	named := !wide && !slices.ContainsFunc(r.Candidates, func(c ElectionCandidate) bool { return c.Hostname != c.Node })
+	clean := !wide && !slices.ContainsFunc(r.Candidates, func(c ElectionCandidate) bool { return c.note() != "" })
+	column := func(hide bool, cells ...string) []string {
+		if hide {
+			return nil
+		}
+		return cells
+	}
 	if len(r.Candidates) > 0 {
-		g.Header = []string{"#", "HOST", "NODE", "ROLE", "LEASE", "REMAINING", "NOTE"}
+		g.Header = slices.Concat([]string{"#", "HOST"}, column(named, "NODE"), []string{"ROLE"}, column(!wide, "LEASE"), []string{"REMAINING"}, column(clean, "NOTE"))
 	}
 	for _, c := range r.Candidates {
-		remaining := ""
-		if c.RemainingSeconds != nil && c.TTLSeconds != nil {
-			remaining = seconds(*c.RemainingSeconds) + " of " + seconds(*c.TTLSeconds)
-		}
-		note := c.Error
-		if c.Ghost {
-			note = "ghost: " + c.GhostReason
-		}
-		g.Rows = append(g.Rows, []string{strconv.Itoa(c.Position), c.Hostname, c.Node, c.Role, c.Lease, remaining, note})
+		g.Rows = append(g.Rows, slices.Concat([]string{strconv.Itoa(c.Position), c.Hostname}, column(named, c.Node), []string{c.role()},
+			column(!wide, c.Lease), []string{c.remaining()}, column(clean, c.note())))
 	}
-	if r.Revision > 0 && len(r.Candidates) == 0 {
-		g.Footer = append(g.Footer, "nobody is in the queue")
-	}
-	g.Footer = append(append(g.Footer, r.silence()...), r.outlook()...)
+	g.Footer = slices.Concat(r.outlook(), r.Notes, r.silence())
 	return g
+}
+
+func (c ElectionCandidate) role() string {
+	if c.Ghost {
+		return "ghost"
+	}
+	return c.Role
+}
+
+func (c ElectionCandidate) remaining() string {
+	if c.RemainingSeconds == nil || c.TTLSeconds == nil {
+		return ""
+	}
+	return seconds(*c.RemainingSeconds) + " of " + seconds(*c.TTLSeconds)
+}
+
+func (c ElectionCandidate) note() string {
+	if c.Ghost {
+		return c.GhostReason
+	}
+	return c.Error
+}
+
+// glance is what somebody in a hurry wants to know.
+func (r *ElectionReport) glance() string {
+	next := slices.IndexFunc(r.Candidates, func(c ElectionCandidate) bool { return c.Role == roleNext })
+	switch {
+	case r.Revision == 0:
+		return "no etcd told it"
+	case len(r.Candidates) == 0:
+		return "nobody is in the queue"
+	case next < 0:
+		return "nobody is next"
+	case r.Predicted == nil:
+		return r.Candidates[next].Hostname + " is next"
+	default:
+		return r.Candidates[next].Hostname + " is next, " + r.Predicted.Now.span() + " after a crash of " + r.Candidates[0].Hostname + " now"
+	}
 }
 
 // silence says who was not asked, a line for each reason.
@@ -54,19 +92,18 @@ func (r *ElectionReport) silence() []string {
 	return lines
 }
 
-// outlook says how long a crash of the owner would take.
+// outlook says why a crash of the owner would take so long, and how long in the
+// other case.
 func (r *ElectionReport) outlook() []string {
-	lines := r.Notes
-	if p := r.Predicted; p != nil {
-		owner, follower, leader := r.Candidates[0].Hostname, p.Follower.span(), p.Leader.span()
-		switch {
-		case p.OwnerIsEtcdLeader == nil:
-			lines = append([]string{"a crash of " + owner + " now: " + p.Now.span() + " (" + p.Now.Basis + ")"}, lines...)
-		case *p.OwnerIsEtcdLeader:
-			lines = append([]string{"a crash of " + owner + " now: " + leader + " (" + p.Leader.Basis + ")", "if it did not lead etcd: " + follower}, lines...)
-		default:
-			lines = append([]string{"a crash of " + owner + " now: " + follower + " (" + p.Follower.Basis + ")", "if it led etcd: " + leader}, lines...)
-		}
+	p := r.Predicted
+	switch {
+	case p == nil:
+		return nil
+	case p.OwnerIsEtcdLeader == nil:
+		return []string{p.Now.span() + ": " + p.Now.Basis}
+	case *p.OwnerIsEtcdLeader:
+		return []string{p.Now.span() + ": " + p.Now.Basis, "if it did not lead etcd: " + p.Follower.span()}
+	default:
+		return []string{p.Now.span() + ": " + p.Now.Basis, "if it led etcd: " + p.Leader.span()}
 	}
-	return lines
 }

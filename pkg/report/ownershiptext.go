@@ -27,7 +27,7 @@ func (o *Ownership) Grids(wide bool) []Grid {
 	}
 	for _, v := range o.VIPs {
 		if v.Election != nil {
-			grids = append(grids, v.Election.grid(v.VIP))
+			grids = append(grids, v.Election.grid(v.VIP, wide))
 		}
 	}
 	return slices.Concat(grids, o.nodeGrids(wide))
@@ -49,6 +49,7 @@ func (o *Ownership) lines(v VIPOwnership, wide bool) []string {
 		whole = whole && !node
 		switch {
 		case wide, node && o.tells(w): // they have rows of their own
+		case w.Witness == vip.Election.String() && v.Election != nil: // said with the queue
 		case node, !calm: // that this machine cannot hear the segment is no news where all is well
 			unasked = append(unasked, fmt.Sprintf("  not asked: %s from %s: %s", w.Witness, w.From, w.Error))
 		}
