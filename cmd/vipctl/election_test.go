@@ -25,8 +25,11 @@ type election struct {
 		Ghost                                    bool
 	}
 	Predicted *struct {
-		Follower, Leader, Now struct{ LowerSeconds, UpperSeconds float64 }
-		OwnerIsEtcdLeader     *bool
+		Follower, Leader, Now struct {
+			LowerSeconds, UpperSeconds float64
+			Basis                      string
+		}
+		OwnerIsEtcdLeader *bool
 	}
 }
 
@@ -105,6 +108,16 @@ func TestElection(t *testing.T) {
 	t.Run("a ghost", func(t *testing.T) { testGhost(t, lab.in(t)) })
 	t.Run("etcd is killed on a node", func(t *testing.T) { testEtcdGone(t, lab.in(t)) })
 	t.Run("the network of a node hangs", func(t *testing.T) { testPartition(t, lab.in(t)) })
+	t.Run("the Talos API of a node hangs", func(t *testing.T) { testAPIHangs(t, lab.in(t)) })
+	t.Run("two holders, of whom one was elected", func(t *testing.T) { testElectedOfTwo(t, lab.in(t)) })
+	t.Run("several contexts", func(t *testing.T) { testElectionContexts(t, lab.in(t)) })
+	t.Run("a watch does not ask etcd", func(t *testing.T) {
+		lab := lab.in(t)
+		args := []string{"owner", "--election", "--watch"}
+		refuses(t, badInput{code: 2, err: "--watch cannot go with --election", hint: "beside it"}, lab.on(args...), lab.on(append(args, "-o", "json")...))
+	})
+	t.Run("a candidate that is no member of etcd", func(t *testing.T) { testNoMember(t, lab.in(t)) })
+	t.Run("no quorum", func(t *testing.T) { testElectionWithoutQuorum(t, lab.in(t)) })
 }
 
 func testQueue(t *testing.T, lab *testLab) {
@@ -138,8 +151,14 @@ func testQueue(t *testing.T, lab *testLab) {
 			t.Errorf("predicted of %s = %+v; want %v s or a little more, and 30 - 40 s if the owner leads", vip, p, left)
 		}
 	}
-	lab.on("owner", "--election").shows(t, 0, "ELECTION of 10.5.0.50", "ELECTION of fd10:5::50", "# HOST NODE ROLE LEASE REMAINING NOTE",
-		`1 (cp-\d) cp-\d owner [0-9a-f]+ \d+ s of 30 s -`, `a crash of cp-\d now: .* s \(.*\)`)
+	table := lab.on("owner", "--election")
+	table.shows(t, 0, `ELECTION of 10\.5\.0\.50: cp-\d is next, .* s after a crash of cp-\d now`, `ELECTION of fd10:5::50: cp-\d is next, .*`,
+		"# HOST ROLE REMAINING", `1 cp-\d owner \d+ s of 30 s`, `2 cp-\d next .*`, `3 cp-\d waiting .*`)
+	if strings.Contains(table.stdout, "not asked") || table.stderr != "" {
+		t.Errorf("want that nothing is missing\n%s", table)
+	}
+	lab.on("owner", "--election", "-o", "wide").shows(t, 0, "# HOST NODE ROLE LEASE REMAINING NOTE", `1 cp-\d cp-\d owner [0-9a-f]+ \d+ s of 30 s -`)
+	lab.on("owner", "--election", "--vip", "10.5.0.50", "--vip", "fd10:5::50").shows(t, 0, `ELECTION of 10\.5\.0\.50: .*`, `ELECTION of fd10:5::50: .*`)
 }
 
 func testElectionRefused(t *testing.T, lab *testLab) {
@@ -165,6 +184,11 @@ func testElectionRefused(t *testing.T, lab *testLab) {
 			if w.Witness == "election" && strings.Contains(w.Error, "may not read") {
 				silent++
 			}
+		}
+		table := lab.sh("vipctl owner --election --talosconfig $TALOSCONFIG-" + role)
+		table.shows(t, 0, `ELECTION of 10\.5\.0\.50: no etcd told it`)
+		if n := strings.Count(table.stdout, "may not read"); n != len(doc.VIPs) {
+			t.Errorf("%s: it is said %d times that the role may not; want it once for each VIP\n%s", role, n, table)
 		}
 		if silent != 3 || doc.VIPs[0].Verdict != "owned" {
 			t.Errorf("%s: VIP = %+v; want it owned, and the election silent on each node", role, doc.VIPs[0])
@@ -241,6 +265,119 @@ func testPartition(t *testing.T, lab *testLab) {
 	}
 	if len(e.Candidates) == 0 || e.Candidates[0].Role != "owner" {
 		t.Errorf("candidates = %+v; want them as the others tell", e.Candidates)
+	}
+}
+
+// testAPIHangs: etcd is asked while the nodes still answer, so a node that hangs
+// takes no time from it, and its own member tells of the election.
+func testAPIHangs(t *testing.T, lab *testLab) {
+	_, _, bystander := partsOf(t, lab)
+	lab.fault("inject", "api-hang", bystander)
+	defer lab.fault("undo", "api-hang", bystander)
+	begun := time.Now()
+	r, all := lab.elections(0, "--timeout", "2s")
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("it took %s; want the timeout of 2 s, and a second at most", took)
+	}
+	for vip, e := range all {
+		for _, a := range e.Asked {
+			if a.Error != "" || a.Revision == 0 {
+				t.Errorf("asked of %s: %+v; want an answer of each node's etcd\n%s", vip, a, r)
+			}
+		}
+		if e.Predicted == nil {
+			t.Errorf("no prediction of %s; want it, for all of etcd answers\n%s", vip, r)
+		}
+	}
+}
+
+func testElectedOfTwo(t *testing.T, lab *testLab) {
+	owner, _, other := partsOf(t, lab)
+	for fault, trouble := range map[string]string{"split-brain": "", "leftover-vip": "leftoverAddress"} {
+		lab.fault("inject", fault, other, "--vip", "10.5.0.50")
+		r := lab.on("owner", "--election", "-o", "json", "--vip", "10.5.0.50")
+		lab.fault("undo", fault, other)
+		var doc ownership
+		r.decode(t, &doc)
+		found := map[string]string{}
+		for _, f := range doc.VIPs[0].Findings {
+			found[f.Trouble] = f.Node + ": " + f.Message
+		}
+		want := other + ": owner without key: " + other + " holds the address, and the election names " + owner + ", which has the address as well: that is the elected one"
+		if r.code != 6 || found["ownerWithoutKey"] != want || (trouble != "") != strings.HasPrefix(found[trouble], other) {
+			t.Errorf("%s: findings %v, exit code %d; want a split brain, %q, and %q\n%s", fault, found, r.code, want, trouble, r)
+		}
+	}
+}
+
+func testElectionContexts(t *testing.T, lab *testLab) {
+	r := lab.on("owner", "--election", "-o", "json", "--timeout", "2s", "--talosconfig", lab.threeContexts(), "--all-contexts")
+	r.keepsTo(t, "ownershiplist")
+	var doc struct {
+		Items []struct {
+			Context, Error string
+			VIPs           []struct{ Election *election }
+		}
+	}
+	r.decode(t, &doc)
+	if len(doc.Items) != 3 {
+		t.Fatalf("%d items; want three\n%s", len(doc.Items), r)
+	}
+	for _, item := range doc.Items {
+		if (item.Error != "") != (item.Context == "dead") || (item.Context != "dead") != (len(item.VIPs) == 2) {
+			t.Errorf("%s: %+v; want two VIPs, but of the dead one", item.Context, item)
+		}
+		for _, v := range item.VIPs {
+			if v.Election == nil || len(v.Election.Candidates) != 3 {
+				t.Errorf("%s: election = %+v; want three candidates", item.Context, v.Election)
+			}
+		}
+	}
+}
+
+// testNoMember: the node's key stays until its lease has run out, and nobody can
+// campaign with it.
+func testNoMember(t *testing.T, lab *testLab) {
+	_, _, bystander := partsOf(t, lab)
+	lab.fault("inject", "member-removed", bystander)
+	defer lab.fault("undo", "member-removed", bystander)
+	_, all := lab.elections(0, "--timeout", "3s")
+	found := false
+	for _, c := range all["10.5.0.50"].Candidates {
+		found = found || c.Ghost && c.Node == bystander
+		if c.Ghost != (c.Node == bystander) || c.Ghost && c.GhostReason != bystander+" is no member of etcd" && c.GhostReason != bystander+" does not campaign" {
+			t.Errorf("candidate %+v; want a ghost of %s only", c, bystander)
+		}
+	}
+	if !found {
+		t.Errorf("candidates = %+v; want a ghost of %s", all["10.5.0.50"].Candidates, bystander)
+	}
+}
+
+func testElectionWithoutQuorum(t *testing.T, lab *testLab) {
+	lab.fault("inject", "etcd-kill", "cp-1", "--hold")
+	defer lab.fault("undo", "etcd-kill", "cp-1")
+	lab.fault("inject", "etcd-kill", "cp-2", "--hold")
+	defer lab.fault("undo", "etcd-kill", "cp-2")
+	begun := time.Now()
+	r := lab.on("owner", "--election", "-o", "json", "--timeout", "2s")
+	if took := time.Since(begun); took > 3*time.Second+500*time.Millisecond {
+		t.Errorf("it took %s; want the timeout of 2 s, and a second at most", took)
+	}
+	for vip, e := range lab.electionsOf(r.code, r) {
+		if e.Revision != 0 || len(e.Candidates) != 0 || e.Predicted != nil {
+			t.Errorf("election of %s = %+v; want that nobody told it\n%s", vip, e, r)
+		}
+		for _, a := range e.Asked {
+			if !strings.HasPrefix(a.Error, "etcd on "+a.Node) {
+				t.Errorf("asked of %s: %+v; want why etcd did not answer", vip, a)
+			}
+		}
+	}
+	var doc ownership
+	r.decode(t, &doc)
+	if v := doc.VIPs[0]; v.Verdict != "owned" && v.Verdict != "unowned" {
+		t.Errorf("%+v; want a verdict by the other witnesses", v)
 	}
 }
 
