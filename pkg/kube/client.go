@@ -55,18 +55,19 @@ func (c *Client) Look(ctx context.Context, at netip.AddrPort) cluster.APIServer 
 	return seen
 }
 
+// look makes the connection itself: a transport would go on dialling when the
+// time is up, and would use a proxy of the environment.
 func (c *Client) look(ctx context.Context, at netip.AddrPort, seen *cluster.APIServer) error {
+	conn, err := (&tls.Dialer{Config: c.ProbeTLS()}).DialContext(ctx, "tcp", at.String())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	seen.Certificate = describe(conn.(*tls.Conn).ConnectionState().PeerCertificates[0])
 	transport := &http.Transport{
-		DisableKeepAlives: true,
-		// A node is asked directly, never through a proxy of the environment.
-		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := (&tls.Dialer{Config: c.ProbeTLS()}).DialContext(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			seen.Certificate = describe(conn.(*tls.Conn).ConnectionState().PeerCertificates[0])
-			return conn, nil
-		},
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: maxAnswer,
+		DialTLSContext:         func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+at.String()+"/readyz", nil)
 	if err != nil {
