@@ -75,9 +75,9 @@ func (s *survey) connect(v *visit, a *attempt) {
 	})
 }
 
-// inquire puts all questions at the same time. Those that every node answers
-// alike are put to the first node that can be asked; where it does not answer
-// them soon, to all.
+// inquire puts all questions at the same time. Those that every node should
+// answer alike are put to the first node that can be asked; where it does not
+// answer them soon, or is in doubt, to all.
 func (s *survey) inquire(v *visit, a *attempt) {
 	a.asked = true
 	for _, q := range s.list {
@@ -108,9 +108,9 @@ func (s *survey) askShared(v *visit, a *attempt) {
 }
 
 // askEverybody puts the shared questions to those that were spared, unless one
-// node has answered them.
+// node has answered them and nothing speaks against it.
 func (s *survey) askEverybody() {
-	if !s.impatient && s.lead.ok() && s.lead.reply.node.Members.Known() && s.lead.reply.node.Discovery.Known() {
+	if !s.impatient && s.lead.ok() && s.lead.reply.node.Members.Known() && !s.doubtful() {
 		return
 	}
 	s.impatient = true
@@ -123,6 +123,7 @@ func (s *survey) askEverybody() {
 
 func (s *survey) ask(v *visit, a *attempt, q question) {
 	a.open++
+	a.reply.asked |= q.topic
 	l, begun := a.link, time.Now()
 	s.work(func() func() {
 		note, err := q.ask(a.ctx, l.api, a.target)
@@ -151,7 +152,7 @@ func (s *survey) heard(v *visit, a *attempt, q question, err error) {
 	if q.topic != 0 && a.ok() {
 		s.learn()
 	}
-	if q.shared() && err != nil && a == s.lead && !s.impatient {
+	if !s.impatient && (q.shared() && err != nil && a == s.lead || q.topic != 0 && s.doubtful()) {
 		s.askEverybody()
 	}
 	if a.open == 0 {

@@ -17,6 +17,18 @@ import (
 	"github.com/vipctl/vipctl/pkg/cluster"
 )
 
+// plainName is a host name as it can be shown and told from every other text. One
+// that cannot be a host's is quoted.
+func plainName(s string) string {
+	if s == "" || isName(s) && len(s) <= maxName {
+		return s
+	}
+	return strconv.QuoteToASCII(s[:min(len(s), maxName)])
+}
+
+// maxName is how long a host name may be, in bytes: Linux takes 64.
+const maxName = 253
+
 // hexID writes an etcd ID as etcd does; 0 is nobody.
 func hexID(id uint64) string {
 	if id == 0 {
@@ -62,7 +74,7 @@ func members(resp *machineapi.EtcdMemberListResponse) []cluster.Member {
 	for _, msg := range resp.GetMessages() {
 		for _, m := range msg.GetMembers() {
 			out = append(out, cluster.Member{
-				ID: hexID(m.GetId()), Hostname: m.GetHostname(),
+				ID: hexID(m.GetId()), Hostname: plainName(m.GetHostname()),
 				PeerURLs: m.GetPeerUrls(), ClientURLs: m.GetClientUrls(), Learner: m.GetIsLearner(),
 			})
 		}

@@ -42,7 +42,7 @@ func (s *survey) learn() {
 		if own := ownAddrs(v, vips); !v.at.IsValid() && v.reply.heard&ofNodeIPs != 0 && len(own) > 0 {
 			v.at = own[len(own)-1] // the kubelet's: it comes last
 		}
-		if !v.learned && s.mayTeach(v) {
+		if s.mayTeach(v) {
 			s.learnFrom(v, vips)
 		}
 	}
@@ -53,10 +53,11 @@ func (s *survey) learn() {
 // one would be taken for a node, and without etcd's members a node would be
 // asked at any of its addresses. Where the latter are slow, others must do.
 func (s *survey) mayTeach(v *visit) bool {
-	const local = ofVIPs | ofAddresses | ofNodeIPs
-	const members = ofMembers | ofDiscovery
-	heard := v.reply.heard
-	return heard&local == local && (heard&members == members || heard&members == 0 || s.impatient)
+	open := v.reply.asked &^ v.reply.heard
+	if s.impatient {
+		open &^= ofMembers | ofDiscovery
+	}
+	return open == 0
 }
 
 func (s *survey) learnFrom(v *visit, vips []netip.Addr) {
@@ -95,19 +96,23 @@ func (s *survey) announce(vips []netip.Addr) {
 	}
 }
 
-// maxVisits keeps a node that names thousands from sending us to all of them.
-// A control plane has nine nodes at most where it is sane.
-const maxVisits = 100
+// maxVisits keeps nodes that name thousands from sending us to all of them. It
+// is more than two that lie can name between them (maxMachines).
+const maxVisits = 5 * maxMachines
 
 // meet starts a visit of the machine at its first address that can be its own,
-// unless one of its addresses is asked already.
+// unless one of its addresses is asked already; another node's word that it is
+// somebody else's does not count.
 func (s *survey) meet(m machine, vips []netip.Addr) {
 	addrs := usable(m.addrs, vips)
+	if len(addrs) == 0 {
+		addrs = usable(m.addrs, nil) // a VIP, says somebody; nowhere else is it to be found
+	}
 	if len(addrs) == 0 {
 		return
 	}
 	for _, v := range s.visits {
-		if slices.Contains(addrs, v.at) {
+		if v.at == addrs[0] || slices.Contains(addrs, v.at) && (!v.learned || alike(v.hostname, m.hostname)) {
 			v.hostname = cmp.Or(v.hostname, m.hostname)
 			v.named = true
 			if v.origin == fromNodes {
@@ -183,9 +188,16 @@ func discovered(n *cluster.Node, hostname string) []netip.Addr {
 // usable drops what cannot be one machine's own address on the network.
 func usable(addrs, vips []netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool {
-		return !a.IsValid() || a.IsUnspecified() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || slices.Contains(vips, a)
+		return !unicast(a) || a.IsLinkLocalUnicast() || slices.Contains(vips, a)
 	})
 }
+
+// unicast says whether it can be the address of a machine other than this one.
+func unicast(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() && a != broadcast && a.Zone() == ""
+}
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // ownAddrs are the addresses that the visited node says it has, without VIPs.
 func ownAddrs(v *visit, vips []netip.Addr) []netip.Addr {

@@ -17,8 +17,9 @@ type Facts uint
 const (
 	// Addresses is what it takes to find the control-plane nodes and who holds
 	// each VIP: host name, addresses, configured VIPs, and the members of etcd and
-	// of discovery. The members are those of the cluster, so that one node is asked
-	// for them, and the others only where it does not answer soon.
+	// of discovery. Etcd's members are the cluster's, and asking for them is dear:
+	// one node is, and the others only where it does not answer soon, or where what
+	// any node knows is at odds with its answer.
 	Addresses Facts = 1 << iota
 	naming
 	leading
@@ -56,8 +57,9 @@ type reply struct {
 	// memberID is the node's own etcd member: two addresses with the same one
 	// are the same machine.
 	memberID cluster.Seen[string]
-	// heard are the topics on which an answer came, whatever it was.
-	heard topic
+	// asked are the topics of the questions put, and heard those on which an answer
+	// came, whatever it was.
+	asked, heard topic
 	// etcdAt is when the node was asked for its Etcd.
 	etcdAt time.Time
 	// err is why nothing at all was learned, nil where the node answered.
@@ -74,7 +76,7 @@ type question struct {
 }
 
 // shared says whether one node's answer is that of the cluster.
-func (q question) shared() bool { return q.topic&(ofMembers|ofDiscovery) != 0 }
+func (q question) shared() bool { return q.topic == ofMembers }
 
 func fact[T any](in Facts, topic topic, field func(*reply) *cluster.Seen[T], read func(context.Context, *talosclient.Client) (T, error)) question {
 	return question{

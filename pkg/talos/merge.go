@@ -2,6 +2,7 @@ package talos
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -10,21 +11,55 @@ import (
 )
 
 // machinesOf returns one visit for each control-plane node: none for a VIP or a
-// worker, and the best of those that reached the same machine.
+// worker, and the best of those that reached the same machine. No node can talk
+// another one out of the rows: not by taking its name or member ID, nor by
+// calling its address a VIP or its own.
 func machinesOf(visits []*visit, vips []netip.Addr) []*visit {
 	var rows []*visit
+	covered := func(v *visit) bool {
+		return slices.ContainsFunc(rows, func(r *visit) bool { return covers(r, v, visits, vips) })
+	}
 	for _, v := range byWorth(visits, vips) {
 		if v.ok() && isControlPlane(v, vips) && !slices.ContainsFunc(rows, func(r *visit) bool { return same(r, v, visits, vips) }) {
 			rows = append(rows, v)
 		}
 	}
 	for _, v := range visits {
-		if silent(v, vips) && !sibling(v, visits) && !slices.ContainsFunc(rows, func(r *visit) bool { return covers(r, v, visits, vips) }) {
+		if silent(v, vips) && !sibling(v, visits) && !covered(v) {
 			rows = append(rows, v)
 		}
 	}
-	return rows
+	for _, v := range visits { // at what somebody calls a VIP
+		elsewhere := func(r *visit) bool { return same(r, v, visits, vips) || slices.Contains(ownAddrs(v, vips), r.at) }
+		if v.ok() && slices.Contains(vips, v.at) && provenControlPlane(v) && !slices.ContainsFunc(rows, elsewhere) {
+			rows = append(rows, v)
+		}
+	}
+	return append(rows, homeless(rows, visits, vips)...)
 }
+
+// homeless are rows for the machines that are named at VIPs only, where whoever
+// has the VIP may have answered, or at no machine's address.
+func homeless(rows, visits []*visit, vips []netip.Addr) []*visit {
+	var more []*visit
+	for _, v := range visits {
+		if !v.ok() {
+			continue
+		}
+		for _, m := range machines(&v.reply.node) {
+			is := func(r *visit) bool { return alike(m.hostname, nameOf(r)) }
+			if len(usable(m.addrs, vips)) > 0 || m.hostname == "" || slices.ContainsFunc(rows, is) || slices.ContainsFunc(more, is) {
+				continue
+			}
+			r := &reply{}
+			r.miss(errHomeless, questions(Addresses, 0))
+			more = append(more, &visit{origin: fromMembers, hostname: m.hostname, named: true, reply: r, direct: &attempt{}})
+		}
+	}
+	return more
+}
+
+var errHomeless = errors.New("no address is known at which it alone could be asked")
 
 // byWorth puts first what was dialled at an address of the machine's own. The
 // VIP is never one.
@@ -61,16 +96,44 @@ func provenControlPlane(v *visit) bool {
 	return v.reply.node.VIPs.Known()
 }
 
-// same says whether two visits reached the same machine: the same etcd member,
-// or the same host name with an address in common. The name alone would hide
-// that two machines share it, which Talos's election does not survive.
+// same says whether two visits reached the same machine: each has the address
+// at which the other was asked, and neither host name nor etcd member tell them
+// apart. A name alone would hide that two machines share it, which Talos's
+// election does not survive; a member's ID, that one of them lies. It decides
+// only where a node tells no addresses.
 func same(a, b *visit, visits []*visit, vips []netip.Addr) bool {
-	if idA, idB := memberOf(a, visits, vips), memberOf(b, visits, vips); idA != "" && idB != "" {
-		return idA == idB
-	}
+	idA, idB := memberOf(a, visits, vips), memberOf(b, visits, vips)
 	nameA, okA := a.reply.node.Hostname.Get()
 	nameB, okB := b.reply.node.Hostname.Get()
-	return okA && okB && nameA == nameB && overlap(ownAddrs(a, vips), ownAddrs(b, vips))
+	if idA != "" && idB != "" && idA != idB || okA && okB && nameA != nameB {
+		return false
+	}
+	ownA, ownB := ownAddrs(a, vips), ownAddrs(b, vips)
+	if len(ownA) == 0 || len(ownB) == 0 {
+		return idA != "" && idA == idB
+	}
+	return overlap(ownA, ownB) && standsFor(a, ownA, ownB, visits) && standsFor(b, ownB, ownA, visits)
+}
+
+// standsFor says whether a visit can be to a machine that has these addresses.
+// What was asked at an address that it does not call its own stands behind a
+// load balancer, unless others know another machine there.
+func standsFor(v *visit, own, addrs []netip.Addr, visits []*visit) bool {
+	if slices.Contains(own, v.at) {
+		return slices.Contains(addrs, v.at)
+	}
+	return !calledOtherwise(v.at, v, visits)
+}
+
+// calledOtherwise says whether another node than the visited one names a machine
+// at the address that cannot be the visited one, going by its name.
+func calledOtherwise(addr netip.Addr, v *visit, visits []*visit) bool {
+	name, known := v.reply.node.Hostname.Get()
+	return known && slices.ContainsFunc(visits, func(other *visit) bool {
+		return other != v && other.ok() && slices.ContainsFunc(machines(&other.reply.node), func(m machine) bool {
+			return m.hostname != "" && !alike(m.hostname, name) && slices.Contains(m.addrs, addr)
+		})
+	})
 }
 
 // memberOf is the ID of the etcd member that runs on the visited node: as it
@@ -113,6 +176,9 @@ func covers(row, v *visit, visits []*visit, vips []netip.Addr) bool {
 	addrs := []netip.Addr{row.at}
 	if row.ok() {
 		addrs = append(addrs, ownAddrs(row, vips)...)
+		if calledOtherwise(v.at, row, visits) {
+			return false
+		}
 	}
 	if slices.Contains(addrs, v.at) {
 		return true
@@ -153,8 +219,12 @@ func (c *Client) name(rows []*visit) []cluster.Node {
 			n.Name = fmt.Sprintf("%s (%s)", n.Name, v.target)
 		}
 		nodes = append(nodes, n)
-		m := member{target: v.target, hostname: n.Hostname.Value()}
-		targets[n.Name], targets[v.at.String()] = m, m
+		targets[n.Name] = member{target: v.target, hostname: n.Hostname.Value()}
+	}
+	for _, v := range rows { // after all names, one of which may look like another's address
+		if v.at.IsValid() {
+			targets[v.at.String()] = member{target: v.target, hostname: v.reply.node.Hostname.Value()}
+		}
 	}
 	slices.SortFunc(nodes, func(a, b cluster.Node) int { return cmp.Compare(a.Name, b.Name) })
 	c.mu.Lock()

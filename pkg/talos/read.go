@@ -2,7 +2,9 @@ package talos
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +55,7 @@ func readHostname(ctx context.Context, api *talosclient.Client) (string, error) 
 	case len(resp.GetMessages()) == 0 || resp.GetMessages()[0].GetHostname() == "":
 		return "", errEmpty
 	}
-	return resp.GetMessages()[0].GetHostname(), nil
+	return plainName(resp.GetMessages()[0].GetHostname()), nil
 }
 
 func readType(ctx context.Context, api *talosclient.Client) (string, error) {
@@ -108,7 +110,8 @@ func readVIPs(ctx context.Context, api *talosclient.Client) ([]netip.Addr, error
 	if err != nil {
 		return nil, err
 	}
-	return singleAddrs(r.TypedSpec().AdvertiseExcludeSubnets), nil
+	vips := slices.DeleteFunc(singleAddrs(r.TypedSpec().AdvertiseExcludeSubnets), func(a netip.Addr) bool { return !unicast(a) })
+	return vips, fewEnough(len(vips), "VIPs")
 }
 
 func readAdvertise(ctx context.Context, api *talosclient.Client) ([]netip.Addr, error) {
@@ -124,7 +127,26 @@ func readNodeIPs(ctx context.Context, api *talosclient.Client) ([]netip.Addr, er
 	if err != nil {
 		return nil, err
 	}
-	return r.TypedSpec().Addresses, nil
+	return unmapped(r.TypedSpec().Addresses), nil
+}
+
+// maxMachines is how many VIPs, members or control-plane nodes one node may
+// name. Nine are many; who names thousands would have us ask all the world.
+const maxMachines = 40
+
+func fewEnough(n int, what string) error {
+	if n > maxMachines {
+		return fmt.Errorf("the answer names %d %s, which cannot be, and was not believed", n, what)
+	}
+	return nil
+}
+
+func unmapped(addrs []netip.Addr) []netip.Addr {
+	out := make([]netip.Addr, len(addrs))
+	for i, a := range addrs {
+		out[i] = a.Unmap()
+	}
+	return out
 }
 
 func readDiscovery(ctx context.Context, api *talosclient.Client) ([]cluster.PeerAddress, error) {
@@ -132,12 +154,16 @@ func readDiscovery(ctx context.Context, api *talosclient.Client) ([]cluster.Peer
 	if err != nil {
 		return nil, err
 	}
-	out := make([]cluster.PeerAddress, 0, len(found))
+	out, leaders := make([]cluster.PeerAddress, 0, len(found)), 0
 	for _, r := range found {
 		spec := r.TypedSpec()
-		out = append(out, cluster.PeerAddress{Hostname: spec.Hostname, ControlPlane: spec.MachineType.IsControlPlane(), Addresses: spec.Addresses})
+		p := cluster.PeerAddress{Hostname: plainName(spec.Hostname), ControlPlane: spec.MachineType.IsControlPlane(), Addresses: unmapped(spec.Addresses)}
+		if p.ControlPlane {
+			leaders++
+		}
+		out = append(out, p)
 	}
-	return out, nil
+	return out, fewEnough(leaders, "control-plane nodes")
 }
 
 func readVersion(ctx context.Context, api *talosclient.Client) (cluster.Version, error) {
@@ -191,7 +217,8 @@ func readMembers(ctx context.Context, api *talosclient.Client) ([]cluster.Member
 	if err != nil {
 		return nil, err
 	}
-	return members(resp), nil
+	list := members(resp)
+	return list, fewEnough(len(list), "members")
 }
 
 func readEtcd(ctx context.Context, api *talosclient.Client) (cluster.EtcdStatus, error) {

@@ -20,7 +20,7 @@ type visit struct {
 	hostname string
 	// named says that another node counts it among the control-plane nodes.
 	named bool
-	// learned says that another node named it; such a one is not asked for more.
+	// learned says that it is asked only because another node named it.
 	learned bool
 
 	direct  *attempt

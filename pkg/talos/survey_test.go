@@ -127,7 +127,13 @@ func TestSharedQuestions(t *testing.T) {
 		arrange   func(*world, []*fakeNode)
 		want      int32 // of the three nodes, how many were asked for members
 	}{
-		{name: "one is enough", endpoints: []string{"10.5.0.2", "10.5.0.3", "10.5.0.4"}, want: 1},
+		{name: "one is enough where discovery bears it out", endpoints: []string{"10.5.0.2", "10.5.0.3", "10.5.0.4"}, arrange: func(_ *world, n []*fakeNode) { discoverAll(n) }, want: 1},
+		{name: "nor one that nobody bears out", endpoints: []string{"10.5.0.2"}, want: 3},
+		{name: "nor one that another node's discovery contradicts", endpoints: []string{"10.5.0.2"}, arrange: func(_ *world, n []*fakeNode) {
+			discoverTo(n, n[:2])
+			n[2].discovers("cp-1", machinetype.TypeControlPlane, "10.5.0.2")
+			n[2].discovers("cp-3", machinetype.TypeControlPlane, "10.5.0.4")
+		}, want: 3},
 		{name: "one that errs is not", endpoints: []string{"10.5.0.2"}, arrange: func(_ *world, n []*fakeNode) {
 			n[0].members = nil
 			n[0].discovers("cp-2", machinetype.TypeControlPlane, "10.5.0.3")
