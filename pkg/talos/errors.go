@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/cosi-project/runtime/pkg/state"
 	"google.golang.org/grpc/codes"
@@ -135,8 +136,19 @@ func message(err error) string {
 	return tidy(text)
 }
 
-// tidy makes one line of it and drops the quote that a wrapper left open.
+// maxReason is how long a reason may be, in bytes: a node may write what it likes.
+const maxReason = 1 << 10
+
+// tidy makes one line of it that no terminal takes for commands, and drops the
+// quote that a wrapper left open.
 func tidy(s string) string {
+	s = strings.ToValidUTF8(s[:min(len(s), maxReason)], "\uFFFD")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || unicode.IsSpace(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
 	s = strings.Join(strings.Fields(s), " ")
 	if strings.HasSuffix(s, `"`) && strings.Count(s, `"`)%2 == 1 {
 		s = strings.TrimSuffix(s, `"`)

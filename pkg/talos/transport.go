@@ -25,6 +25,10 @@ import (
 // the memory of a look at a thousand clusters.
 const answerLimit = 4 << 20
 
+// headerLimit is the most that the headers of an answer may be, in bytes; the
+// reason of a refusal is one.
+const headerLimit = 64 << 10
+
 // connBuffer is what gRPC keeps for reading and for writing of a connection, in
 // place of 32 KiB each: questions and answers are small.
 const connBuffer = 4 << 10
@@ -38,6 +42,7 @@ func (c *Client) dialOptions() []grpc.DialOption {
 		grpc.WithIdleTimeout(0),
 		grpc.WithReadBufferSize(connBuffer),
 		grpc.WithWriteBufferSize(connBuffer),
+		grpc.WithMaxHeaderListSize(headerLimit),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(answerLimit)),
 		grpc.WithChainStreamInterceptor(limitList),
 		grpc.WithConnectParams(grpc.ConnectParams{

@@ -24,6 +24,7 @@ const (
 	watchPatience = time.Second            // for an answer, and for a connection
 	watchRetryMin = 100 * time.Millisecond
 	watchRetryMax = 500 * time.Millisecond
+	watchHinted   = 50 * time.Millisecond // between two questions, however many hints come
 )
 
 // AddressChange is what a watch learned of one node's addresses: a full list,
@@ -67,7 +68,7 @@ func (c *Client) WatchAddressesVia(ctx context.Context, node, endpoint string, r
 		return err
 	}
 	w := &addressWatch{client: c, name: node, target: t, report: report}
-	pause := watchRetryMin
+	wait := watchRetryMin
 	for first := true; ctx.Err() == nil; first = false {
 		before := w.seen
 		lost := w.once(ctx)
@@ -80,13 +81,10 @@ func (c *Client) WatchAddressesVia(ctx context.Context, node, endpoint string, r
 				gap.Heard = *at
 			}
 			report(gap)
-			pause = watchRetryMin
+			wait = watchRetryMin
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, watchRetryMax)
+		pause(ctx, wait)
+		wait = min(2*wait, watchRetryMax)
 	}
 	return nil //nolint:nilerr // a loss was reported as a gap
 }
@@ -153,12 +151,14 @@ func (w *addressWatch) once(ctx context.Context) error {
 // until the stream ends or the node falls silent.
 func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, asked <-chan asking) error {
 	known := newSightings()
-	complete := false
+	complete, late := false, time.After(watchPatience) // for the list that it begins with
 	for {
 		var changed bool
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-late:
+			return context.DeadlineExceeded
 		case a := <-asked:
 			if a.begin { // the next answer is weighed against what comes from here on
 				known.asked()
@@ -171,8 +171,11 @@ func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, as
 				return err
 			}
 			if e.Type == state.Bootstrapped {
-				complete, changed = true, true
+				complete, changed, late = true, true, nil
 			}
+		}
+		if known.tooMany() {
+			return errTooMany
 		}
 		if !complete || !changed {
 			continue
@@ -216,7 +219,16 @@ func (w *addressWatch) ask(ctx context.Context, l *link, hints <-chan struct{}, 
 		select {
 		case <-ctx.Done():
 		case <-hints:
+			pause(ctx, watchHinted-time.Since(begun))
 		case <-time.After(watchPulse):
 		}
+	}
+}
+
+// pause waits unless ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }

@@ -19,19 +19,22 @@ func (n *fakeNode) stream(ss grpc.ServerStream, method string, h grpc.StreamHand
 		return h(n, ss)
 	}
 	if strings.HasSuffix(method, "/Watch") {
-		ss = deafStream{ss, n}
+		ss = &deafStream{ServerStream: ss, node: n}
 	}
 	return h(n.cosi(), ss)
 }
 
-// deafStream loses what the node sends while the node is deaf.
+// deafStream loses what the node sends while the node is deaf, and what comes
+// after the head of the stream where it is stuck.
 type deafStream struct {
 	grpc.ServerStream
 	node *fakeNode
+	sent int // used by one goroutine
 }
 
-func (s deafStream) SendMsg(m any) error {
-	if s.node.deaf.Load() {
+func (s *deafStream) SendMsg(m any) error {
+	s.sent++
+	if s.node.deaf.Load() || s.node.stuck.Load() && s.sent > 1 {
 		return nil
 	}
 	return s.ServerStream.SendMsg(m)

@@ -34,6 +34,15 @@ type sighted struct {
 	created time.Time
 }
 
+// maxSightings bounds what a node can make a watch of days remember. A node has
+// thousands of addresses where kube-proxy uses IPVS.
+const maxSightings = 1 << 15
+
+var errTooMany = fmt.Errorf("the node has told of more than %d addresses", maxSightings)
+
+// tooMany says whether it is time to begin anew.
+func (s *sightings) tooMany() bool { return len(s.present)+len(s.gone) > maxSightings }
+
 func newSightings() *sightings {
 	return &sightings{present: map[resource.ID]sighted{}, gone: map[resource.ID]time.Time{}}
 }

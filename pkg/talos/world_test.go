@@ -216,6 +216,8 @@ type fakeNode struct {
 	denied    atomic.Bool   // every call is refused, as for a role without rights
 	unknown   resource.Type // a type, "" is none; that this version does not know
 	deaf      atomic.Bool   // watches of resources bring nothing more
+	stuck     atomic.Bool   // nor do those that begin now, after their head
+	listed    atomic.Int32  // how often it was asked for its addresses
 	events    chan *machineapi.Event
 	reboots   atomic.Int32
 	failAfter atomic.Bool // breaks the connection after it took a reboot
@@ -436,6 +438,9 @@ func (n *fakeNode) serve(ctx context.Context, req any, method string) (any, erro
 
 func (n *fakeNode) cosi() *server.State {
 	return server.NewState(state.Filter(n.state, func(_ context.Context, a state.Access) error {
+		if a.ResourceType == network.AddressStatusType && a.Verb == state.List {
+			n.listed.Add(1)
+		}
 		if a.ResourceType == n.unknown {
 			return status.Errorf(codes.PermissionDenied, "resource type %q is not supported", a.ResourceType)
 		}
