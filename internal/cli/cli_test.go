@@ -115,3 +115,11 @@ func TestExitCodesAreDocumented(t *testing.T) {
 		t.Errorf("docs/cli.md has the exit codes\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+func TestErrorsAreNoCommandsToATerminal(t *testing.T) {
+	var out strings.Builder
+	(&cli.Streams{Err: &out}).Errorf("node %s:\n\tgone", "\x1b[2Jcp-1\u009b\xff")
+	if got, want := out.String(), "node \uFFFD[2Jcp-1\uFFFD\uFFFD:\n\tgone\n"; got != want {
+		t.Errorf("Errorf wrote %q; want %q", got, want)
+	}
+}

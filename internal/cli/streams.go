@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"unicode"
 
 	"github.com/mattn/go-isatty"
 )
@@ -34,9 +36,16 @@ func System() *Streams {
 	}
 }
 
-// Errorf writes a line to Err.
+// Errorf writes a line to Err. Nothing in it is a command to a terminal, whoever
+// wrote the words.
 func (s *Streams) Errorf(format string, args ...any) {
-	fmt.Fprintf(s.Err, format+"\n", args...)
+	text := strings.ToValidUTF8(fmt.Sprintf(format+"\n", args...), "\uFFFD")
+	_, _ = io.WriteString(s.Err, strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			return r
+		}
+		return '\uFFFD'
+	}, text))
 }
 
 // Report writes err in the house's form: "error: ..." and, where there is

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/vipctl/vipctl/pkg/vip"
 )
 
@@ -180,8 +178,9 @@ func (s Style) WriteLine(w io.Writer, format string, doc any) error {
 		if err := e.Encode(doc); err != nil {
 			return err
 		}
+		out = *bytes.NewBuffer(harmlessJSON(out.Bytes()))
 	case YAML:
-		data, err := yaml.Marshal(doc)
+		data, err := harmlessYAML(doc)
 		if err != nil {
 			return err
 		}
@@ -193,7 +192,10 @@ func (s Style) WriteLine(w io.Writer, format string, doc any) error {
 			return fmt.Errorf("%T has no line", doc)
 		}
 		words := e.words()
-		out.WriteString(s.paint(e.Line(), words) + "\n")
+		for i := range words {
+			words[i] = harmless(words[i])
+		}
+		out.WriteString(s.paint(strings.Join(words, ""), words) + "\n")
 	default:
 		return &FormatError{format}
 	}

@@ -39,7 +39,7 @@ func (s Style) WriteGrids(w io.Writer, grids []Grid) error {
 
 func (s Style) render(out *bytes.Buffer, g Grid) error {
 	if g.Title != "" {
-		fmt.Fprintln(out, g.Title)
+		fmt.Fprintln(out, harmless(g.Title))
 	}
 	if len(g.Rows) > 0 {
 		text, err := s.align(g)
@@ -49,7 +49,7 @@ func (s Style) render(out *bytes.Buffer, g Grid) error {
 		out.WriteString(text)
 	}
 	for _, line := range g.Footer {
-		fmt.Fprintln(out, line)
+		fmt.Fprintln(out, harmless(line))
 	}
 	return nil
 }
@@ -74,8 +74,9 @@ func (s Style) align(g Grid) (string, error) {
 		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
 	)
 	if len(g.Header) > 0 {
-		rows = slices.Insert(rows, 0, g.Header)
-		table.Header(g.Header)
+		header := clean([][]string{g.Header})[0]
+		rows = slices.Insert(rows, 0, header)
+		table.Header(header)
 	}
 	if err := table.Bulk(clean(g.Rows)); err != nil {
 		return "", err
@@ -144,7 +145,7 @@ func clean(rows [][]string) [][]string {
 	out := make([][]string, len(rows))
 	for i, row := range rows {
 		for _, cell := range row {
-			out[i] = append(out[i], orElse(strings.Join(strings.Fields(cell), " "), "-"))
+			out[i] = append(out[i], orElse(strings.Join(strings.Fields(harmless(cell)), " "), "-"))
 		}
 	}
 	return out

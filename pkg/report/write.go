@@ -4,13 +4,12 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-
-	"sigs.k8s.io/yaml"
 )
 
 // The formats.
@@ -55,12 +54,17 @@ func (s Style) Write(w io.Writer, format string, v any) error {
 	}
 	switch format {
 	case JSON:
-		e := json.NewEncoder(w)
+		var out bytes.Buffer
+		e := json.NewEncoder(&out)
 		e.SetEscapeHTML(false)
 		e.SetIndent("", "  ")
-		return e.Encode(v)
+		if err := e.Encode(v); err != nil {
+			return err
+		}
+		_, err := w.Write(harmlessJSON(out.Bytes()))
+		return err
 	case YAML:
-		data, err := yaml.Marshal(v)
+		data, err := harmlessYAML(v)
 		if err != nil {
 			return err
 		}
