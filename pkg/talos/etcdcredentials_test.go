@@ -40,7 +40,7 @@ func (n *fakeNode) holdsEtcdSecrets() *x509.PEMEncodedCertificateAndKey {
 
 // credentialsOf collects, and returns what was told of etcd's credentials, how
 // often, and how long after the beginning.
-func credentialsOf(t *testing.T, c *Client) (got *EtcdCredentials, err error, after time.Duration) {
+func credentialsOf(t *testing.T, c *Client) (got *EtcdCredentials, after time.Duration, err error) {
 	t.Helper()
 	begun, times := time.Now(), 0
 	_, _ = c.Collect(t.Context(), CollectOptions{Facts: Ownership, EtcdCredentials: func(g *EtcdCredentials, e error) {
@@ -50,21 +50,21 @@ func credentialsOf(t *testing.T, c *Client) (got *EtcdCredentials, err error, af
 	if times != 1 || (got == nil) == (err == nil) {
 		t.Errorf("told %d times, the last time %v, %v; want it once, and one of both", times, got, err)
 	}
-	return got, err, after
+	return got, after, err
 }
 
 func TestEtcdCredentials(t *testing.T) {
 	w := newWorld(t)
 	nodes := threeNodes(w)
 	c := w.client("10.5.0.2", "10.5.0.3", "10.5.0.4")
-	if _, err, _ := credentialsOf(t, c); err == nil || !strings.Contains(err.Error(), "the node does not publish it (yet)") {
+	if _, _, err := credentialsOf(t, c); err == nil || !strings.Contains(err.Error(), "the node does not publish it (yet)") {
 		t.Errorf("EtcdCredentials of nodes that have none = %v; want that they do not publish it", err)
 	}
 
 	nodes[0].hangAll.Store(true) // one that answers is enough
 	nodes[1].denied.Store(true)
 	admin := nodes[2].holdsEtcdSecrets()
-	got, err, after := credentialsOf(t, c)
+	got, after, err := credentialsOf(t, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestEtcdCredentials(t *testing.T) {
 
 	nodes[2].denied.Store(true)
 	begun := time.Now()
-	_, err, _ = credentialsOf(t, c)
+	_, _, err = credentialsOf(t, c)
 	if err == nil || err.Error() != "the role of this talosconfig may not read etcd's certificates" {
 		t.Errorf("EtcdCredentials where it is refused = %v; want that the role may not", err)
 	}
@@ -90,13 +90,13 @@ func TestEtcdCredentials(t *testing.T) {
 		t.Errorf("refusal %v after %s; want a hint at os:admin, within the timeout", err, time.Since(begun))
 	}
 
-	if _, err, _ := credentialsOf(t, w.client("10.5.0.99")); err == nil || err.Error() != "no node answered that has etcd's certificates" {
+	if _, _, err := credentialsOf(t, w.client("10.5.0.99")); err == nil || err.Error() != "no node answered that has etcd's certificates" {
 		t.Errorf("EtcdCredentials where nobody is = %v; want that no node answered", err)
 	}
 	nodes[0].hangAll.Store(false)
 	nodes[1].denied.Store(false)
 	c.cfg.forwarded, c.cfg.Nodes = true, []string{"10.5.0.3"}
-	if _, err, _ := credentialsOf(t, c); err == nil || !strings.Contains(err.Error(), "through a proxy only") {
+	if _, _, err := credentialsOf(t, c); err == nil || !strings.Contains(err.Error(), "through a proxy only") {
 		t.Errorf("EtcdCredentials through a proxy = %v; want that it is not possible", err)
 	}
 }
