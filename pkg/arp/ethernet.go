@@ -45,12 +45,13 @@ func (w *arpWire) ask() error {
 	return err
 }
 
-func (w *arpWire) hear() (net.HardwareAddr, error) {
+func (w *arpWire) hear() (net.HardwareAddr, bool, error) {
 	n, _, err := w.conn.ReadFrom(w.buf[:])
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return senderOf(w.buf[:n], w.hw, w.addr), nil
+	hw := senderOf(w.buf[:n], w.hw, w.addr)
+	return hw, hw != nil && gratuitous(w.buf[:n], w.addr), nil
 }
 
 func (w *arpWire) SetDeadline(t time.Time) error { return w.conn.SetDeadline(t) }
@@ -80,6 +81,14 @@ func senderOf(frame []byte, ours net.HardwareAddr, addr netip.Addr) net.Hardware
 		return nil
 	}
 	return machine(p.SenderHardwareAddr, ours)
+}
+
+// gratuitous says that an ARP frame whose sender has addr is about nobody else's
+// (RFC 5227, section 1.1).
+func gratuitous(frame []byte, addr netip.Addr) bool {
+	var f ethernet.Frame
+	var p arp.Packet
+	return f.UnmarshalBinary(frame) == nil && p.UnmarshalBinary(f.Payload) == nil && p.TargetIP == addr
 }
 
 // machine returns the hardware address if it can be one machine's, and not

@@ -163,9 +163,13 @@ func TestAdvertisementsFromAfarAreNotHeard(t *testing.T) {
 	}
 	for name, tt := range tests {
 		p := &packets{message: advertisement(0x60, linkLayer(2, cp1HW)...), cm: tt.cm}
-		if got, err := newNDPWire(p, 3, ourHW, self6, vip6).hear(); err != nil || !bytes.Equal(got, tt.want) {
-			t.Errorf("%s: hear = %v, %v; want %v", name, got, err, tt.want)
+		if got, announced, err := newNDPWire(p, 3, ourHW, self6, vip6).hear(); err != nil || announced || !bytes.Equal(got, tt.want) {
+			t.Errorf("%s: hear = %v, %v, %v; want %v, unannounced", name, got, announced, err, tt.want)
 		}
+	}
+	p := &packets{message: advertisement(0x20, linkLayer(2, cp1HW)...), cm: &ipv6.ControlMessage{HopLimit: 255, IfIndex: 3, Dst: net.IPv6linklocalallnodes}}
+	if got, announced, err := newNDPWire(p, 3, ourHW, self6, vip6).hear(); err != nil || !announced || !bytes.Equal(got, cp1HW) {
+		t.Errorf("unsolicited, to all: hear = %v, %v, %v; want %v, announced", got, announced, err, cp1HW)
 	}
 }
 

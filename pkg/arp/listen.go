@@ -40,8 +40,9 @@ type wire interface {
 	// ask sends the question once.
 	ask() error
 	// hear waits for the next frame, and returns the hardware address that it
-	// gives for the address; nil where it gives none.
-	hear() (net.HardwareAddr, error)
+	// gives for the address, nil where it gives none; and whether it was told
+	// to everybody, unasked, as who takes an address does.
+	hear() (hw net.HardwareAddr, announced bool, err error)
 	SetDeadline(time.Time) error
 	Close() error
 }
@@ -111,29 +112,33 @@ func (l *listener) hearUntil(ctx context.Context, deadline time.Time) (heard boo
 	if err := ctx.Err(); err != nil { // after the deadline: who ends ctx now moves it
 		return false, err
 	}
-	hw, err := l.hear()
+	hw, announced, err := l.hear()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return false, ctx.Err()
 	case err != nil:
 		return false, err
 	case hw != nil:
-		l.note(hw.String())
+		l.note(hw.String(), announced)
 	}
 	return true, nil
 }
 
-// note keeps the first answer of each hardware address.
-func (l *listener) note(hw string) {
-	seen := slices.ContainsFunc(l.replies, func(r cluster.ARPReply) bool { return r.HardwareAddr == hw })
-	if seen || len(l.replies) >= maxReplies {
+// note keeps the first answer of each hardware address, and whether it was
+// announced as well.
+func (l *listener) note(hw string, announced bool) {
+	i := slices.IndexFunc(l.replies, func(r cluster.ARPReply) bool { return r.HardwareAddr == hw })
+	if i >= 0 {
+		l.replies[i].Announced = l.replies[i].Announced || announced
+	}
+	if i >= 0 || len(l.replies) >= maxReplies {
 		return
 	}
 	now := time.Now()
 	if len(l.replies) == 0 {
 		l.end = now.Add(l.opts.Linger)
 	}
-	l.replies = append(l.replies, cluster.ARPReply{HardwareAddr: hw, AfterSeconds: now.Sub(l.begun).Seconds()})
+	l.replies = append(l.replies, cluster.ARPReply{HardwareAddr: hw, AfterSeconds: now.Sub(l.begun).Seconds(), Announced: announced})
 }
 
 // result is what was heard. That somebody answered stays true whatever went

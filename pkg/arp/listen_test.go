@@ -143,6 +143,12 @@ func at(after time.Duration, hw net.HardwareAddr) cluster.ARPReply {
 	return cluster.ARPReply{HardwareAddr: hw.String(), AfterSeconds: after.Seconds()}
 }
 
+func announced(after time.Duration, hw net.HardwareAddr) cluster.ARPReply {
+	r := at(after, hw)
+	r.Announced = true
+	return r
+}
+
 func TestWhoHas(t *testing.T) {
 	tests := map[string]struct {
 		script []arrival
@@ -157,7 +163,9 @@ func TestWhoHas(t *testing.T) {
 		"a second machine answers after the window":           {[]arrival{{1 * ms, reply(cp1HW)}, {70 * ms, reply(cp2HW)}}, []cluster.ARPReply{at(1*ms, cp1HW)}, 61 * ms, 3},
 		"the only answer is slow":                             {[]arrival{{249 * ms, reply(cp1HW)}}, []cluster.ARPReply{at(249*ms, cp1HW)}, 309 * ms, 5},
 		"the only answer comes too late":                      {[]arrival{{260 * ms, reply(cp1HW)}}, nil, 250 * ms, 5},
-		"somebody announces the address meanwhile":            {[]arrival{{5 * ms, frame(arp.OperationRequest, cp2HW, vip, everyone, vip)}}, []cluster.ARPReply{at(5*ms, cp2HW)}, 65 * ms, 3},
+		"somebody announces the address meanwhile":            {[]arrival{{5 * ms, frame(arp.OperationRequest, cp2HW, vip, everyone, vip)}}, []cluster.ARPReply{announced(5*ms, cp2HW)}, 65 * ms, 3},
+		"who answered announces it as well":                   {[]arrival{{1 * ms, reply(cp2HW)}, {9 * ms, frame(arp.OperationRequest, cp2HW, vip, everyone, vip)}}, []cluster.ARPReply{announced(1*ms, cp2HW)}, 61 * ms, 3},
+		"the owner asks for another address":                  {[]arrival{{5 * ms, frame(arp.OperationRequest, cp2HW, vip, everyone, self.Next())}}, []cluster.ARPReply{at(5*ms, cp2HW)}, 65 * ms, 3},
 		"garbage and other machines' answers prolong nothing": {[]arrival{{1 * ms, []byte("garbage")}, {2 * ms, frame(arp.OperationReply, cp1HW, self.Next(), ourHW, self)}}, nil, 250 * ms, 5},
 		"our own question comes back":                         {[]arrival{{1 * ms, frame(arp.OperationRequest, ourHW, self, everyone, vip)}}, nil, 250 * ms, 5},
 	}
@@ -252,16 +260,16 @@ type stalled struct{ heard int }
 func (s *stalled) ask() error                  { return nil }
 func (s *stalled) SetDeadline(time.Time) error { return nil }
 func (s *stalled) Close() error                { return nil }
-func (s *stalled) hear() (net.HardwareAddr, error) {
+func (s *stalled) hear() (net.HardwareAddr, bool, error) {
 	s.heard++
 	switch s.heard {
 	case 1:
 		time.Sleep(400 * ms)
-		return nil, os.ErrDeadlineExceeded
+		return nil, false, os.ErrDeadlineExceeded
 	case 2:
-		return cp1HW, nil
+		return cp1HW, false, nil
 	default:
-		return nil, os.ErrDeadlineExceeded
+		return nil, false, os.ErrDeadlineExceeded
 	}
 }
 

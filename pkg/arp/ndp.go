@@ -54,15 +54,16 @@ func (w *ndpWire) ask() error {
 
 // hear takes only what the segment itself sent: who is behind a router cannot
 // make a packet arrive with the highest hop limit (RFC 4861, section 7.1.2).
-func (w *ndpWire) hear() (net.HardwareAddr, error) {
+func (w *ndpWire) hear() (net.HardwareAddr, bool, error) {
 	n, cm, _, err := w.conn.ReadFrom(w.buf[:])
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if cm == nil || cm.HopLimit != ndpHopLimit || cm.IfIndex != w.from.IfIndex {
-		return nil, nil
+		return nil, false, nil
 	}
-	return advertised(w.buf[:n], cm.Dst.IsMulticast(), w.hw, w.addr), nil
+	hw := advertised(w.buf[:n], cm.Dst.IsMulticast(), w.hw, w.addr)
+	return hw, hw != nil && w.buf[4]&solicitedFlag == 0, nil
 }
 
 func (w *ndpWire) SetDeadline(t time.Time) error { return w.conn.SetDeadline(t) }

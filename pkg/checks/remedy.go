@@ -15,7 +15,7 @@ var remedies = map[vip.Trouble]string{
 	vip.ForeignHost:       "find the machine by its hardware address (ip neigh show VIP) and take VIP off it; a load balancer in front of VIP shows its own certificate",
 	vip.LeftoverAddress:   "talosctl -n NODE reboot takes it off; until then clients may reach either node",
 	vip.StaticAddress:     "talosctl -n NODE edit machineconfig: name VIP as vip.ip or in a Layer2VIPConfig only, not among the addresses of a link",
-	vip.StaleARP:          "ip neigh flush to VIP on this machine, and on the router where others are misled too; it ends by itself when the entry runs out",
+	vip.StaleARP:          "ip neigh flush to VIP on the machines that still send to NODE, the router first: Linux drops an entry that nobody answers for within a minute, a router may keep it for hours",
 	vip.ProxyARP:          "talosctl -n NODE get sysctls shows what makes it answer for others: net.ipv4.conf.*.proxy_arp, arp_ignore",
 	vip.AnsweredElsewhere: "ip neigh flush to VIP on this machine; where a load balancer or a route leads to VIP, look from the nodes' own segment",
 	vip.OwnerWithoutKey:   "vipctl owner --election shows the queue, and vipctl etcd whether NODE is still a member; talosctl -n NODE reboot takes the address off it",

@@ -71,6 +71,9 @@ type ARPReply struct {
 	HardwareAddr string `json:"hardwareAddr"` // lower case, with colons
 	// AfterSeconds is when it answered first, counted from the question.
 	AfterSeconds float64 `json:"afterSeconds"`
+	// Announced says that it told everybody, unasked, in that time: by a
+	// gratuitous ARP or an unsolicited advertisement, as who takes an address.
+	Announced bool `json:"announced,omitempty"`
 }
 
 // Neighbour is an entry of the kernel's neighbour table.

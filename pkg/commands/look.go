@@ -124,8 +124,8 @@ func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapsh
 	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: o.election.facts(facts), VIPs: o.vips, EtcdCredentials: elections.open(), Learned: func(news talos.Learned) {
 		elections.learned(news)
 		for _, addr := range news.VIPs {
+			wire.vip(addr) // before anybody talks to it
 			round.VIP(addr)
-			wire.vip(addr)
 		}
 		for _, addr := range news.Nodes {
 			round.Node(addr)

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/vipctl/vipctl/pkg/arp"
@@ -35,9 +36,11 @@ func listenIn(ctx context.Context, client *arp.Client) *segment {
 	return &segment{ctx: ctx, client: client, vips: map[netip.Addr]*heard{}}
 }
 
-// vip begins to ask of a VIP, unless that was done. The kernel is asked first:
-// the answers on the wire correct a stale entry, and what counts is whom this
-// machine talked to until now.
+// vip begins to ask of a VIP, unless that was done. The kernel is asked first,
+// before vip returns and anybody can talk to the VIP: answers correct a stale
+// entry, and what counts is whom this machine talked to until now. But who
+// announces the VIP meanwhile may have taken it just now, after that entry was
+// read: then it is read again.
 func (s *segment) vip(addr netip.Addr) {
 	if s == nil {
 		return
@@ -47,11 +50,13 @@ func (s *segment) vip(addr netip.Addr) {
 	if s.vips[addr] != nil {
 		return
 	}
-	h := &heard{}
+	h := &heard{neighbour: cluster.See(s.client.Neighbour(addr))}
 	s.vips[addr] = h
 	s.wg.Go(func() {
-		h.neighbour = cluster.See(s.client.Neighbour(addr))
 		h.arp = cluster.See(s.client.WhoHas(s.ctx, addr))
+		if slices.ContainsFunc(h.arp.Value(), func(r cluster.ARPReply) bool { return r.Announced }) {
+			h.neighbour = cluster.See(s.client.Neighbour(addr))
+		}
 	})
 }
 

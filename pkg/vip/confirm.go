@@ -5,9 +5,10 @@ import "slices"
 // NeedsSecondLook says whether a verdict may come from a handover, or from
 // witnesses that were asked one after the other while the address moved: the
 // cluster should be looked at again ResampleAfter later, and both verdicts given
-// to Confirm.
+// to Confirm. What only this machine remembered is gone by then, for the first
+// look has corrected it.
 func NeedsSecondLook(v Verdict) bool {
-	return v.Ownership == SplitBrain || v.Ownership == Disputed
+	return v.Ownership == SplitBrain || v.Ownership == Disputed && !v.Remembered
 }
 
 // Confirm judges two verdicts on one VIP taken about ResampleAfter apart. The
@@ -16,11 +17,16 @@ func NeedsSecondLook(v Verdict) bool {
 // But two owners are a split brain only if at least two nodes held the address
 // both times. Those that were seen only the second time are Disputed, to be
 // looked at again, whatever the first verdict was. And one of two who only fell
-// silent may have the address still, so that the other one is no sole owner.
+// silent may have the address still, so that the other one is no sole owner. A
+// dispute with this machine's neighbour table alone stands if the same node is
+// the owner the second time: it was the first look that ended it.
 func Confirm(first, second Verdict) Verdict {
 	switch {
 	case second.Ownership == SplitBrain:
 		return confirmOwners(first, second)
+	case first.Remembered && second.Ownership == Owned && slices.Equal(first.Owners, second.Owners):
+		second.Ownership, second.Findings, second.Remembered = Disputed, first.Findings, true
+		second.Reason = first.Reason
 	case first.Ownership == SplitBrain:
 		return resolveOwners(first, second)
 	case second.Ownership == Disputed && first.Ownership != Disputed:

@@ -7,8 +7,9 @@ import (
 
 func TestConfirm(t *testing.T) {
 	const (
-		two   = "cp-1 has, cp-2 has, cp-3 free"
-		stale = "cp-1 free, cp-2 has, arp cp-1"
+		two    = "cp-1 has, cp-2 has, cp-3 free"
+		stale  = "cp-1 free, cp-2 has, arp cp-1"
+		forgot = "cp-1 free, cp-2 has, arp cp-2, neighbour cp-1"
 	)
 	tests := []struct {
 		name, first, second string
@@ -37,6 +38,11 @@ func TestConfirm(t *testing.T) {
 		{"another dispute on the same node", "cp-1 leftover", "cp-1 static", Disputed, "a moment before: leftover address"},
 		{"the same trouble on another node", "cp-1 leftover, cp-2 free", "cp-1 free, cp-2 leftover", Disputed, "a moment before: leftover address: cp-1"},
 		{"the dispute is gone", stale, "cp-1 free, cp-2 has, arp cp-2", Owned, "cp-2 holds the address; a moment before: stale ARP: cp-2"},
+		{"this machine's memory, which the first look corrected", forgot, "cp-1 free, cp-2 has, arp cp-2, neighbour cp-2", Disputed, "cp-2 answers on the wire, which corrects this entry"},
+		{"this machine's memory, and the address moved", forgot, "cp-1 has, cp-2 free, arp cp-1", Owned, "a moment before: stale ARP"},
+		{"this machine's memory, both times", forgot, forgot, Disputed, "seen twice"},
+		{"this machine's memory, and then nobody had it", forgot, "cp-1 free, cp-2 free", Unowned, "a moment before: stale ARP"},
+		{"this machine's memory, which nobody on the wire corrected", "cp-1 free, cp-2 has, neighbour cp-1", "cp-1 free, cp-2 has, neighbour cp-2", Owned, "a moment before: stale ARP"},
 		{"a dispute the second time only", "cp-1 free, cp-2 has", stale, Disputed, "hardware address; seen once only"},
 	}
 	for _, tt := range tests {
@@ -62,9 +68,27 @@ func TestOnlyASoleOwnerIsAHandover(t *testing.T) {
 }
 
 func TestNeedsSecondLook(t *testing.T) {
-	for o, want := range map[Ownership]bool{Unknown: false, Owned: false, Unowned: false, Disputed: true, SplitBrain: true} {
-		if got := NeedsSecondLook(Verdict{Ownership: o}); got != want {
-			t.Errorf("NeedsSecondLook(%v) = %v; want %v", o, got, want)
+	tests := []struct {
+		name, claims string
+		want         bool
+	}{
+		{"one owner", "cp-1 has, cp-2 free", false},
+		{"nobody", "cp-1 free, cp-2 free", false},
+		{"not known", "cp-1 free, cp-2 silent", false},
+		{"two owners", "cp-1 has, cp-2 has", true},
+		{"a dispute", "cp-1 static, cp-2 free", true},
+		{"the wire has another", "cp-1 has, cp-2 free, arp cp-2", true},
+		{"this machine remembers another, and the wire was not asked", "cp-1 has, cp-2 free, neighbour cp-2", true},
+		{"this machine remembers another, and nobody answers on the wire", "cp-1 has, cp-2 free, arp nobody, neighbour cp-2", true},
+		{"this machine alone remembers another", "cp-1 has, cp-2 free, arp cp-1, neighbour cp-2", false},
+		{"this machine alone remembers a stranger", "cp-1 has, cp-2 free, arp cp-1, neighbour !06:00:00:00:00:66", false},
+		{"the stranger answers, too", "cp-1 has, cp-2 free, arp cp-1, arp !06:00:00:00:00:66, neighbour !06:00:00:00:00:66", true},
+		{"this machine is not alone", "cp-1 has, cp-2 free, arp cp-1, neighbour cp-2, certificate cp-2", true},
+		{"nobody has what this machine remembers", "cp-1 free, cp-2 free, neighbour !06:00:00:00:00:66", true},
+	}
+	for _, tt := range tests {
+		if got := NeedsSecondLook(Judge(said(t, tt.claims))); got != tt.want {
+			t.Errorf("%s: NeedsSecondLook(%s) = %v; want %v", tt.name, tt.claims, got, tt.want)
 		}
 	}
 }

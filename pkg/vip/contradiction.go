@@ -82,6 +82,13 @@ func (h hearing) onWire(owners []string) bool {
 	return slices.ContainsFunc(h.others, func(c Claim) bool { return c.Witness == ARP && slices.Contains(owners, c.Owner) })
 }
 
+// remembered says that nothing but this machine's neighbour table contradicts,
+// although the owner answers on the wire.
+func (h hearing) remembered(owners []string) bool {
+	h.others = slices.DeleteFunc(slices.Clone(h.others), func(c Claim) bool { return c.Witness == Neighbour })
+	return h.onWire(owners) && len(h.findings(owners)) == 0
+}
+
 // mayHold says that the node did not deny that it holds the address, and that
 // it may have been asked in vain.
 func (h hearing) mayHold(node string) bool { return h.unheard(node) && !h.allFree() }

@@ -27,6 +27,9 @@ func Judge(claims []Claim) Verdict {
 		v.Ownership, v.Owners, v.Reason = SplitBrain, owners, h.standing(owners)
 	case len(v.Findings) > 0:
 		v.Ownership, v.Reason = Disputed, v.Findings[0].Text
+		if v.Remembered = h.remembered(owners); v.Remembered {
+			v.Reason += "; " + owners[0] + " answers on the wire, which corrects this entry, but not those of other machines"
+		}
 	case len(h.holders) == 1:
 		v.Ownership, v.Reason = Owned, h.standing(owners)
 	case h.allFree():

@@ -43,6 +43,10 @@ type Verdict struct {
 	// Findings are what the cluster shows to be wrong, the gravest first; none
 	// where the VIP is owned, or where it cannot be told.
 	Findings []Finding
+	// Remembered says that the dispute is between this machine's neighbour table
+	// and everybody else, the owner's answer on the wire included. That answer
+	// corrects the table, so nobody sees it twice.
+	Remembered bool
 	// Reason is a sentence for people, lower case, without a full stop.
 	Reason string
 }
