@@ -10,18 +10,21 @@ import (
 )
 
 // Findings returns what is wrong with the VIP beside the verdict on it, which
-// stands: an owner whose kernel keeps the address off, or whose kube-apiserver
-// does not serve; and ghosts in the queue. In the order of their weight, to be
+// stands: an owner whose kernel keeps the address off, whom nobody here reaches by
+// it, or whose kube-apiserver does not serve; and ghosts in the queue. In the order of their weight, to be
 // appended to the verdict's own.
 func (s *Snapshot) Findings(addr netip.Addr, verdict vip.Verdict) []vip.Finding {
-	var duplicate, serving []vip.Finding
+	var duplicate, unreachable, serving []vip.Finding
 	for _, name := range verdict.Owners {
 		if n := s.Node(name); n != nil {
 			duplicate = append(duplicate, n.duplicate(addr)...)
 			serving = append(serving, n.notServing()...)
+			if v := s.vip(addr); v != nil && verdict.Ownership == vip.Owned {
+				unreachable = append(unreachable, n.unreachable(v)...)
+			}
 		}
 	}
-	return slices.Concat(duplicate, serving, s.ghosts(addr))
+	return slices.Concat(duplicate, unreachable, serving, s.ghosts(addr))
 }
 
 // duplicate is for an IPv6 address that the kernel has on a link and does not
@@ -36,13 +39,36 @@ func (n *Node) duplicate(addr netip.Addr) []vip.Finding {
 	return nil
 }
 
+// unreachable is for an owner on whose VIP nobody answers from here, neither
+// kube-apiserver nor apid, while one of them answers on the node's own address,
+// or while other nodes reach it.
+func (n *Node) unreachable(v *VIP) []vip.Finding {
+	shown := func(server Seen[APIServer], apid Seen[Certificate]) bool {
+		return server.Value().Certificate.Fingerprint != "" || apid.Value().Fingerprint != ""
+	}
+	var how string
+	switch {
+	case !asked(v.APIServer), shown(v.APIServer, v.Apid):
+		return nil
+	case shown(n.APIServer, n.Apid):
+		how = "answers on its own"
+	case n.ViaReason != "":
+		how = "is reached by other nodes"
+	default:
+		return nil
+	}
+	return []vip.Finding{{Trouble: vip.Unreachable, Node: n.Name,
+		Text: fmt.Sprintf("unreachable: %s has the address and %s, but nobody answers on %s from here", n.Name, how, v.Addr)}}
+}
+
 // notServing is for an owner whose kube-apiserver was asked and is not ready.
-// Talos lets it keep the VIP.
+// Talos lets it keep the VIP. Where the node itself was not reached from here,
+// the silence of its server tells nothing.
 func (n *Node) notServing() []vip.Finding {
 	server, ok := n.APIServer.Get()
 	var why string
 	switch {
-	case !ok, server.HandshakeOnly():
+	case !ok, server.HandshakeOnly(), !server.Answered && n.Via != "":
 		return nil
 	case !server.Answered && server.Error != "":
 		why = "does not answer: " + server.Error

@@ -103,6 +103,9 @@ func hostOf(q *Queued) string {
 
 func TestFindingsBesideTheVerdict(t *testing.T) {
 	server := func(i int, said Seen[APIServer]) change { return on(i, func(n *Node) { n.APIServer = said }) }
+	shown := Got(APIServer{Certificate: Certificate{Fingerprint: "f1"}})
+	onTheVIP := func(f func(*VIP)) change { return func(s *Snapshot) { f(s.vip(theVIP)) } }
+	silent := onTheVIP(func(v *VIP) { v.APIServer, v.Apid = Got(APIServer{Error: "no answer"}), Missed[Certificate](errDown) })
 	for _, tt := range []struct {
 		name string
 		s    *Snapshot
@@ -113,6 +116,17 @@ func TestFindingsBesideTheVerdict(t *testing.T) {
 		{"the owner's apiserver is not ready", three(server(1, Got(APIServer{Answered: true, Status: 500}))), "is not ready: HTTP 500"},
 		{"the owner's apiserver was not asked", three(server(1, Seen[APIServer]{})), ""},
 		{"another's apiserver is gone", three(server(2, Got(APIServer{Error: "refused"}))), ""},
+		{"the owner was read through another, so its apiserver's silence tells nothing", three(on(1, func(n *Node) { n.Via, n.APIServer = "10.5.0.3", Got(APIServer{Error: "no answer"}) })), ""},
+		{"nobody answers on the VIP, and the owner does", three(silent, server(1, shown)), "unreachable: cp-1 has the address and answers on its own, but nobody answers on 10.5.0.50 from here"},
+		{"nobody answers on the VIP, and another node reaches the owner", three(silent, on(1, func(n *Node) {
+			n.Via, n.ViaReason = "10.5.0.3", "no answer"
+			n.APIServer, n.Apid = Got(APIServer{Error: "no answer"}), Missed[Certificate](errDown)
+		})), "unreachable: cp-1 has the address and is reached by other nodes"},
+		{"nobody answers on the VIP, and every node is routed to by choice", three(silent, on(1, func(n *Node) {
+			n.Via, n.APIServer, n.Apid = "omni.example", Got(APIServer{Error: "no answer"}), Missed[Certificate](errDown)
+		})), ""},
+		{"apid answers on the VIP", three(silent, server(1, shown), onTheVIP(func(v *VIP) { v.Apid = Got(Certificate{Fingerprint: "a1"}) })), ""},
+		{"nobody looked at the VIP", three(server(1, shown)), ""},
 		{"a ghost", three(elected("cp-1", "old-cp")), "ghost in the queue: host old-cp is no node of the cluster, and the key key-2 is there"},
 		{"another machine has the IPv6 address", three(on(1, func(n *Node) { n.Addresses.value[1].Flags = "dadfailed,permanent" })), "duplicate address: cp-1"},
 	} {

@@ -43,7 +43,7 @@ type VIPOwnership struct {
 
 // OwnershipFinding is something wrong with a VIP, and what to do about it.
 type OwnershipFinding struct {
-	Trouble string `json:"trouble" jsonschema:"enum=twoOwners,enum=noOwner,enum=foreignHost,enum=leftoverAddress,enum=staticAddress,enum=staleARP,enum=proxyARP,enum=answeredElsewhere,enum=ownerWithoutKey,enum=keyWithoutOwner,enum=duplicateAddress,enum=ownerNotServing,enum=ghost"`
+	Trouble string `json:"trouble" jsonschema:"enum=twoOwners,enum=noOwner,enum=foreignHost,enum=leftoverAddress,enum=staticAddress,enum=staleARP,enum=proxyARP,enum=answeredElsewhere,enum=ownerWithoutKey,enum=keyWithoutOwner,enum=duplicateAddress,enum=unreachable,enum=ownerNotServing,enum=ghost"`
 	// Node is the node to look at, "" where it is no single one.
 	Node    string `json:"node"`
 	Message string `json:"message"`

@@ -25,6 +25,7 @@ const (
 	OwnerWithoutKey           // the owner is not the one who was elected
 	KeyWithoutOwner           // somebody was elected, and does not hold it
 	DuplicateAddress          // the owner's kernel found the address in use, and keeps it off
+	Unreachable               // the owner has it, and nobody answers on it from here
 	OwnerNotServing           // the owner's kube-apiserver does not serve
 	Ghost                     // a key in the queue with which nobody campaigns
 )
@@ -34,7 +35,7 @@ var troubleNames = map[Trouble]string{
 	LeftoverAddress: "leftoverAddress", StaticAddress: "staticAddress",
 	StaleARP: "staleARP", ProxyARP: "proxyARP", AnsweredElsewhere: "answeredElsewhere",
 	OwnerWithoutKey: "ownerWithoutKey", KeyWithoutOwner: "keyWithoutOwner",
-	DuplicateAddress: "duplicateAddress", OwnerNotServing: "ownerNotServing", Ghost: "ghost",
+	DuplicateAddress: "duplicateAddress", Unreachable: "unreachable", OwnerNotServing: "ownerNotServing", Ghost: "ghost",
 }
 
 // String returns the word used in output and JSON, such as staleARP.

@@ -236,7 +236,7 @@ func TestWords(t *testing.T) {
 		t.Errorf("words: %s; want %s", got, want)
 	}
 	if got := fmt.Sprint(Trouble(0), Troubles()); got != "trouble(0) [twoOwners noOwner foreignHost leftoverAddress staticAddress staleARP "+
-		"proxyARP answeredElsewhere ownerWithoutKey keyWithoutOwner duplicateAddress ownerNotServing ghost]" {
+		"proxyARP answeredElsewhere ownerWithoutKey keyWithoutOwner duplicateAddress unreachable ownerNotServing ghost]" {
 		t.Errorf("troubles: %s", got)
 	}
 	if len(slices.Compact(Troubles())) != len(troubleNames) {
