@@ -22,7 +22,7 @@ func nodesAnswer(s *cluster.Snapshot) Finding {
 		case !answers:
 			t.say(Fail, "%s (%s) does not answer", n.Name, n.Addr)
 		case n.Via != "":
-			t.say(Warn, "%s answers through %s only", n.Name, n.Via)
+			t.say(Warn, "%s answers through %s only: %s", n.Name, n.Via, orElse(n.ViaReason, "no reason known"))
 		default:
 			t.pass()
 		}

@@ -180,13 +180,23 @@ func (s *survey) finish(v *visit, a *attempt) {
 		if errors.Is(context.Cause(a.ctx), errGivenUp) {
 			err = fmt.Errorf("given up: %w", context.DeadlineExceeded)
 		}
-		a.reply.miss(plain(err, a.target, time.Since(a.begun)), s.list)
+		a.reply.miss(a.why(err), s.list)
 	}
 	s.settle(v)
 	if a == s.lead && !a.ok() {
 		s.lead = nil
 		s.passLead()
 	}
+}
+
+// why says in a person's words why nothing was answered. What a proxy does is
+// not what the node does.
+func (a *attempt) why(err error) error {
+	text := plain(err, a.target, time.Since(a.begun))
+	if !timedOut(err) || a.link == nil || a.target.node != "" {
+		return text
+	}
+	return fmt.Errorf("%w: %s", text, a.link.came.silence(a.connected))
 }
 
 // passLead puts the shared questions to another node, where the first fell

@@ -98,7 +98,8 @@ func (t target) wire() target {
 
 // link is one connection.
 type link struct {
-	api *talosclient.Client
+	api  *talosclient.Client
+	came *progress
 }
 
 func (l *link) close() error { return l.api.Close() }
@@ -136,11 +137,12 @@ func (c *Client) drop(t target, l *link) {
 
 // dial prepares a connection; gRPC makes it on first use.
 func (c *Client) dial(t target) (*link, error) {
-	dialFunc := c.cfg.dialer
-	if dialFunc == nil {
-		dialFunc = dialer.DynamicProxyDialer
+	way := c.cfg.dialer
+	if way == nil {
+		way = dialer.DynamicProxyDialer
 	}
-	opts := append(c.dialOptions(), grpc.WithContextDialer(dialFunc))
+	came := &progress{}
+	opts := append(c.dialOptions(), grpc.WithContextDialer(came.watching(way)))
 	endpoints := c.cfg.Endpoints
 	if t.addr.IsValid() {
 		endpoints = []string{t.addr.String()}
@@ -156,7 +158,7 @@ func (c *Client) dial(t target) (*link, error) {
 		talosclient.WithGRPCDialOptions(opts...),
 	}
 	if c.tls != nil {
-		options = append(options, talosclient.WithTLSConfig(c.tls))
+		options = append(options, talosclient.WithTLSConfig(came.secured(c.tls)))
 	}
 	if c.cfg.cluster != "" {
 		options = append(options, talosclient.WithCluster(c.cfg.cluster))
@@ -165,7 +167,7 @@ func (c *Client) dial(t target) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &link{api: api}, nil
+	return &link{api: api, came: came}, nil
 }
 
 // ready waits until the connection stands, or says why it does not.

@@ -102,18 +102,33 @@ func plain(err error, t target, took time.Duration) error {
 // stranger says what is wrong where something answers that is not to be
 // trusted. The library's words stay where they tell more.
 func stranger(text string) string {
+	text, _, _ = strings.Cut(text, " (possibly because of")
 	for _, s := range []struct{ has, says string }{
 		{"first record does not look like a TLS handshake", "what answers there does not speak TLS, and so is no Talos API"},
 		{"server preface", "what answers there speaks TLS but not gRPC, and so is no Talos API"},
 		{"signed by unknown authority", "another cluster's node answers there, or a stranger: " + text},
-		{"certificate has expired or is not yet valid", "its certificate is out of date, or a clock is wrong, its or ours: " + text},
+		{"certificate has expired or is not yet valid", outOfDate(text)},
 		{"certificate is valid for", "its certificate is not for this address: " + text},
+		{"cannot validate certificate for", "its certificate is not for this address: " + text},
 	} {
 		if strings.Contains(text, s.has) {
 			return s.says
 		}
 	}
 	return text
+}
+
+// outOfDate reads "... current time NOW is after THEN", or before it
+// (crypto/x509 of go1.26).
+func outOfDate(text string) string {
+	_, times, _ := strings.Cut(text, "current time ")
+	if now, end, ok := strings.Cut(times, " is after "); ok {
+		return fmt.Sprintf("its certificate expired on %s, or a clock is wrong, its or ours: here it is %s", end, now)
+	}
+	if now, begin, ok := strings.Cut(times, " is before "); ok {
+		return fmt.Sprintf("its certificate is not valid before %s, or a clock is wrong, its or ours: here it is %s", begin, now)
+	}
+	return "its certificate is out of date, or a clock is wrong, its or ours: " + text
 }
 
 // message strips what gRPC and net wrap around the reason.

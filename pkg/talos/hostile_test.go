@@ -77,21 +77,30 @@ func TestHostileNode(t *testing.T) {
 	}{
 		{"it accepts and says nothing", func(w *world, _ []*fakeNode) {
 			w.replace(cp2, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-		}, "no answer from 10.5.0.3:50000 within"},
+		}, ": it takes connections, and says nothing"},
+		{"it loses what is sent", func(w *world, _ []*fakeNode) {
+			w.cutPower(cp2 + ":50000")
+			w.isolate(cp2)
+		}, ": no connection comes about"},
+		{"it takes questions and answers none", func(_ *world, n []*fakeNode) { n[1].hangAll.Store(true) }, ": it takes questions, and answers none"},
+		{"it shakes hands and says no more", func(w *world, _ []*fakeNode) { w.replace(cp2, w.shows(w.bundle, tls.RequireAnyClientCert, own)) }, ": it shows its certificate, and then says nothing more"},
 		{"it drips", func(w *world, _ []*fakeNode) {
 			w.replace(cp2, func(c net.Conn) {
 				for _, err := c.Write([]byte{22}); err == nil; _, err = c.Write([]byte{3}) {
 					time.Sleep(100 * time.Millisecond)
 				}
 			})
-		}, ""},
+		}, ": it takes connections, and says too little"},
 		{"garbage", func(w *world, _ []*fakeNode) {
 			w.replace(cp2, func(c net.Conn) { _, _ = c.Write([]byte(strings.Repeat("garbage ", 1000))) })
 		}, "does not speak TLS, and so is no Talos API"},
 		{"a certificate of another cluster", func(w *world, _ []*fakeNode) { w.replace(cp2, w.shows(other, tls.RequireAnyClientCert, own)) }, "another cluster's node answers there, or a stranger"},
 		{"a certificate that has expired", func(w *world, _ []*fakeNode) {
 			w.replace(cp2, w.shows(w.bundle, tls.RequireAnyClientCert, own, x509.NotBefore(time.Now().Add(-2*time.Hour)), x509.NotAfter(time.Now().Add(-time.Hour))))
-		}, "a clock is wrong, its or ours"},
+		}, "its certificate expired on "},
+		{"a certificate that is not valid yet", func(w *world, _ []*fakeNode) {
+			w.replace(cp2, w.shows(w.bundle, tls.RequireAnyClientCert, own, x509.NotBefore(time.Now().Add(time.Hour)), x509.NotAfter(time.Now().Add(2*time.Hour))))
+		}, "its certificate is not valid before "},
 		{"a certificate for another address", func(w *world, _ []*fakeNode) {
 			w.replace(cp2, w.shows(w.bundle, tls.RequireAnyClientCert, x509.IPAddresses([]net.IP{net.ParseIP("10.5.0.77")})))
 		}, "its certificate is not for this address: x509: certificate is valid for 10.5.0.77, not 10.5.0.3"},
