@@ -134,6 +134,7 @@ func (s *survey) ask(v *visit, a *attempt, q question) {
 			a.reply.heard |= q.topic
 			if answered(err) {
 				a.reply.node.Reachable = cluster.Got(true)
+				a.reply.granted = a.reply.granted || !denied(err) && q.topic&ofMembers == 0
 			}
 			if a.reply.etcdAt.IsZero() {
 				a.reply.etcdAt = begun

@@ -44,7 +44,8 @@ type Learned struct {
 // that do not answer are rows with their error. It lasts no longer than the
 // timeout, whoever hangs.
 //
-// It returns an error only where nobody at all answered, or ctx was cancelled;
+// It returns an error only where nobody at all answered, all who did refused
+// everything for want of rights, or ctx was cancelled;
 // the snapshot then holds the rows with their errors nevertheless.
 func (c *Client) Collect(ctx context.Context, opts CollectOptions) (*cluster.Snapshot, error) {
 	if opts.Facts == 0 {
@@ -76,6 +77,9 @@ func (c *Client) Collect(ctx context.Context, opts CollectOptions) (*cluster.Sna
 	}
 	if !slices.ContainsFunc(s.visits, (*visit).ok) {
 		return snap, c.unreachable(s.endpoints, s.visits)
+	}
+	if !slices.ContainsFunc(s.visits, func(v *visit) bool { return v.ok() && v.reply.granted }) {
+		return snap, &RightsError{Context: c.cfg.Context}
 	}
 	return snap, nil
 }

@@ -2,6 +2,7 @@ package talos
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -301,6 +302,22 @@ func TestRoleDenied(t *testing.T) {
 	n := snap.Node("cp-1")
 	if n == nil || !n.Reachable.Value() || !strings.HasPrefix(n.Addresses.Err(), "not authorized") {
 		t.Errorf("rows = %s, cp-1 = %+v; want it reachable and not authorized", names(snap), n)
+	}
+}
+
+func TestNoRights(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	nodes[0].denied.Store(true)
+	nodes[1].denied.Store(true)
+	w.remove("10.5.0.4")
+	snap, err := w.client("10.5.0.2", "10.5.0.3", "10.5.0.4").Collect(t.Context(), CollectOptions{Facts: Ownership})
+	var rights *RightsError
+	if !errors.As(err, &rights) || !strings.Contains(rights.Hint(), "os:reader") {
+		t.Errorf("Collect = %v; want that nothing may be read, and what it takes", err)
+	}
+	if n := snap.Node("10.5.0.2"); n == nil || n.Addresses.Err() != "not authorized" {
+		t.Errorf("rows = %s; want 10.5.0.2, not authorized", names(snap))
 	}
 }
 

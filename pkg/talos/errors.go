@@ -37,6 +37,32 @@ func (e *UnreachableError) Hint() string {
 	}
 }
 
+// RightsError says that nodes answered, and that none of them lets the role of
+// the talosconfig read anything.
+type RightsError struct{ Context string }
+
+func (e *RightsError) Error() string {
+	return fmt.Sprintf("not authorized: the role of context %q may read nothing from any node that answered", e.Context)
+}
+
+// Hint names the role that it takes.
+func (e *RightsError) Hint() string {
+	return "reading takes the role os:reader: talosctl config new --roles os:reader FILE makes such a talosconfig, for who is os:admin"
+}
+
+// denied says whether a node refused to answer for want of rights. It refuses a
+// type that it does not know with the same code.
+func denied(err error) bool {
+	return status.Code(err) == codes.PermissionDenied && !strings.Contains(err.Error(), "is not supported")
+}
+
+func notAuthorized(text string) error {
+	if more := strings.TrimLeft(strings.TrimPrefix(text, "not authorized"), ": "); more != "" {
+		return fmt.Errorf("not authorized: %s", more)
+	}
+	return errors.New("not authorized")
+}
+
 // CallError is a refused or failed call to a node.
 type CallError struct {
 	Node string // as it was named
@@ -89,7 +115,7 @@ func plain(err error, t target, took time.Duration) error {
 	case status.Code(err) == codes.PermissionDenied && strings.Contains(text, "is not supported"):
 		return fmt.Errorf("this version of Talos does not know it: %s", text)
 	case status.Code(err) == codes.PermissionDenied:
-		return fmt.Errorf("not authorized: %s", strings.TrimPrefix(strings.TrimPrefix(text, "not authorized"), ": "))
+		return notAuthorized(text)
 	case status.Code(err) == codes.Unimplemented:
 		return fmt.Errorf("not supported by this node: %s", text)
 	case status.Code(err) == codes.ResourceExhausted && strings.Contains(text, "larger than max"):
@@ -184,5 +210,11 @@ func timedOut(err error) bool {
 	}
 	text := message(err)
 	return status.Code(err) == codes.Unavailable &&
-		(strings.HasSuffix(text, context.DeadlineExceeded.Error()) || strings.HasSuffix(text, "i/o timeout") || strings.HasSuffix(text, "connection timed out"))
+		(closedByUs(text) || strings.HasSuffix(text, context.DeadlineExceeded.Error()) || strings.HasSuffix(text, "i/o timeout") || strings.HasSuffix(text, "connection timed out"))
+}
+
+// closedByUs says whether the time was up between the TLS handshake and the
+// first frame of HTTP/2: gRPC then closes the connection (grpc-go v1.81).
+func closedByUs(text string) bool {
+	return strings.Contains(text, "server preface") && strings.Contains(text, "use of closed network connection")
 }

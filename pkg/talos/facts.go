@@ -60,6 +60,9 @@ type reply struct {
 	// asked are the topics of the questions put, and heard those on which an answer
 	// came, whatever it was.
 	asked, heard topic
+	// granted says that some answer was more than a refusal. The members do not
+	// count: os:etcd:backup may list them, and nothing of the node.
+	granted bool
 	// etcdAt is when the node was asked for its Etcd.
 	etcdAt time.Time
 	// err is why nothing at all was learned, nil where the node answered.

@@ -46,6 +46,14 @@ func (w *world) replace(addr string, serve func(net.Conn)) {
 // shows serves TLS with a certificate of the bundle.
 func (w *world) shows(bundle *secrets.Bundle, clients tls.ClientAuthType, opts ...x509.Option) func(net.Conn) {
 	w.t.Helper()
+	cfg := w.serving(bundle, clients, opts...)
+	return func(conn net.Conn) {
+		_, _ = io.Copy(io.Discard, tls.Server(conn, cfg))
+	}
+}
+
+func (w *world) serving(bundle *secrets.Bundle, clients tls.ClientAuthType, opts ...x509.Option) *tls.Config {
+	w.t.Helper()
 	ca, err := x509.NewCertificateAuthorityFromCertificateAndKey(bundle.Certs.OS)
 	if err != nil {
 		w.t.Fatal(err)
@@ -55,9 +63,21 @@ func (w *world) shows(bundle *secrets.Bundle, clients tls.ClientAuthType, opts .
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cfg := &tls.Config{Certificates: []tls.Certificate{*pair.Certificate}, ClientAuth: clients, NextProtos: []string{"h2"}}
+	return &tls.Config{Certificates: []tls.Certificate{*pair.Certificate}, ClientAuth: clients, NextProtos: []string{"h2"}}
+}
+
+// drips serves TLS, and in it an HTTP/2 frame whose bytes come slowly.
+func (w *world) drips(names x509.Option) func(net.Conn) {
+	w.t.Helper()
+	cfg := w.serving(w.bundle, tls.RequireAnyClientCert, names)
 	return func(conn net.Conn) {
-		_, _ = io.Copy(io.Discard, tls.Server(conn, cfg))
+		secured := tls.Server(conn, cfg)
+		for _, b := range make([]byte, 100) {
+			if _, err := secured.Write([]byte{b}); err != nil {
+				return
+			}
+			time.Sleep(250 * time.Millisecond)
+		}
 	}
 }
 
@@ -91,6 +111,7 @@ func TestHostileNode(t *testing.T) {
 				}
 			})
 		}, ": it takes connections, and says too little"},
+		{"it drips after the handshake", func(w *world, _ []*fakeNode) { w.replace(cp2, w.drips(own)) }, ": it shows its certificate, and then says nothing more"},
 		{"garbage", func(w *world, _ []*fakeNode) {
 			w.replace(cp2, func(c net.Conn) { _, _ = c.Write([]byte(strings.Repeat("garbage ", 1000))) })
 		}, "does not speak TLS, and so is no Talos API"},
