@@ -108,13 +108,13 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 		})), EtcdDegraded, "cp-3: status not known: context deadline exceeded", "leaderOwnsVIP"},
 		{"a member that was removed goes on", healthy(3, everywhere(3, func(i int) change {
 			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:2] })
-		})), EtcdDegraded, "cp-3: its etcd says that it is member a3, and no such member is listed: it was removed, or belongs to another cluster", "evenVoters leaderOwnsVIP"},
+		})), EtcdDegraded, "cp-3: its etcd says that it is member a3, and no such member is listed: it was removed, or belongs to another cluster", "evenVoters"},
 		{"a node without a member", healthy(3, stoppedEtcd(3), everywhere(2, func(i int) change {
 			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:2] })
-		})), EtcdDegraded, "cp-3: no member of etcd is on this control-plane node: context deadline exceeded", "evenVoters leaderOwnsVIP"},
+		})), EtcdDegraded, "cp-3: no member of etcd is on this control-plane node: context deadline exceeded", "evenVoters"},
 		{"a silent address that nobody lists", healthy(3, down(3), everywhere(2, func(i int) change {
 			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:2] })
-		})), EtcdHealthy, "", "evenVoters elsewhere leaderOwnsVIP"},
+		})), EtcdHealthy, "", "evenVoters elsewhere"},
 		{"the node rejoined, and another member of that name is listed", healthy(3, everywhere(3, func(i int) change { return listed(i, rejoined) })), EtcdDegraded,
 			"cp-3: no control-plane node of this name was seen; cp-3: its etcd says that it is member a3, and no such member is listed: it was removed, or belongs to another cluster", "leaderOwnsVIP"},
 		{"a member that never started", healthy(3, everywhere(3, func(i int) change {
@@ -134,12 +134,12 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 		{"a log that catches up", healthy(3, again(1, grows(40)), again(2, grows(40)), etcd(3, func(e *cluster.EtcdStatus) { e.Index = 700 }), again(3, grows(50))), EtcdHealthy, "", "behind leaderOwnsVIP"},
 		{"one that is asked a little earlier is not behind", healthy(3, again(1, grows(40)), again(2, grows(40)), again(3, grows(10))), EtcdHealthy, "", "leaderOwnsVIP"},
 		{"a member that loses its leader between the samples", healthy(3, again(1, grows(1)), again(2, grows(1)), again(3, func(e *cluster.EtcdStatus) { e.Leader = "" })), EtcdDegraded,
-			"cp-3 knows of no leader", "leaderOwnsVIP"},
+			"cp-3 knows of no leader", ""},
 		{"a member that goes silent between the samples", healthy(3, again(1, grows(1)), again(2, grows(1)), node(3, func(n *cluster.Node) {
 			n.EtcdLater = cluster.Missed[cluster.EtcdStatus](errDown)
 		})), EtcdDegraded, "cp-3: etcd answered at first, and 1.0 s later: context deadline exceeded", "leaderOwnsVIP"},
 		{"a member that applies too late to serve", healthy(3, etcd(2, func(e *cluster.EtcdStatus) { e.Index = 6000 })), EtcdDegraded,
-			"cp-2: has not applied 5100 entries, and refuses requests", "leaderOwnsVIP"},
+			"cp-2: has not applied 5100 entries, and refuses requests", ""},
 		{"four voters", healthy(4), EtcdHealthy, "", "evenVoters leaderOwnsVIP"},
 		{"versions of etcd differ", healthy(3, etcd(1, func(e *cluster.EtcdStatus) { e.Version = "3.5.9" }), etcd(2, func(e *cluster.EtcdStatus) { e.Version = "3.6.12" })), EtcdHealthy, "", "etcdVersions leaderOwnsVIP"},
 		{"versions of Talos differ", healthy(3, node(2, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Tag: "v1.14.0"}) })), EtcdHealthy, "", "talosVersions leaderOwnsVIP"},
@@ -167,6 +167,12 @@ func TestLeaderOwnerNote(t *testing.T) {
 	want := "cp-1 leads etcd and owns 192.0.2.50: a crash takes 61.8 - 65.5 s instead of 39.5 - 60.5 s"
 	if notes := e.LeaderOwnerNotes(0); len(notes) != 1 || notes[0].Message != want {
 		t.Errorf("LeaderOwnerNotes(0) = %+v; want %q", notes, want)
+	}
+	for _, voters := range []int{1, 2} { // the crash takes the quorum, and nobody takes over
+		e := EtcdVerdict(healthy(voters))
+		if notes := e.LeaderOwnerNotes(0); len(notes) > 0 {
+			t.Errorf("LeaderOwnerNotes(0) of %d voters = %+v; want none", voters, notes)
+		}
 	}
 }
 
