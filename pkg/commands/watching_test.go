@@ -102,9 +102,9 @@ func TestWatchingNodes(t *testing.T) {
 		{"cp-3", "silent", ""},
 		{"cp-3", "free", "seen again: cp-3"},
 		{"cp-1", "silent", "gap: cp-1 not seen since 12:00:01.000: connection refused\n10.5.0.50 unknown cp-1 -> - " + nobody + "cp-1 did not answer"},
-		{"cp-2", "has", "10.5.0.50 owned - -> cp-2 cp-2 holds the address; silent: cp-1, after 1.000 s"},
+		{"cp-2", "has", "10.5.0.50 owned - -> cp-2 cp-2 holds the address; silent: cp-1 (unknown for 1.000 s)"},
 		{"cp-1", "free", "seen again: cp-1, after 6.000 s"},
-		{"cp-2", "free", "10.5.0.50 unowned cp-2 -> - every node answered and none holds the address, after 2.000 s"},
+		{"cp-2", "free", "10.5.0.50 unowned cp-2 -> - every node answered and none holds the address (owned for 2.000 s)"},
 	} {
 		expectLines(t, step.node+" "+step.word, w.tells(step.node, step.word), step.want)
 	}
@@ -123,7 +123,7 @@ func TestWatchingTwoOwners(t *testing.T) {
 	}
 	expectLines(t, "too early", lines(w.wait(due.Add(-1))), "")
 	expectLines(t, "when due", lines(w.wait(due)),
-		"10.5.0.50 splitBrain cp-1,cp-2 -> cp-1,cp-2 cp-1 and cp-2 hold the address; seen twice, after 2.000 s")
+		"10.5.0.50 splitBrain cp-1,cp-2 -> cp-1,cp-2 cp-1 and cp-2 hold the address; seen twice (disputed for 2.000 s)")
 	if due := w.due(); !due.IsZero() {
 		t.Errorf("due %v after it was said; want never", due)
 	}

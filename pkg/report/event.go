@@ -138,7 +138,10 @@ func (e *OwnershipEvent) words() []string {
 		return []string{at, e.VIP + "  ", e.Verdict, e.pad() + holders(e.Owners) + "  " + e.Reason}
 	case EventChange:
 		text := e.pad() + holders(e.PreviousOwners) + " -> " + holders(e.Owners) + "  " + e.Reason
-		return []string{at, e.VIP + "  ", e.Verdict, text + e.after()}
+		if e.SinceSeconds != nil {
+			text += " (" + e.PreviousVerdict + " for " + e.lasted() + ")"
+		}
+		return []string{at, e.VIP + "  ", e.Verdict, text}
 	case EventGap:
 		text := "gap: " + e.Node + " not seen"
 		if e.HeardAt != nil {
@@ -146,7 +149,11 @@ func (e *OwnershipEvent) words() []string {
 		}
 		return []string{at, text + ": " + oneLine(e.Error)}
 	case EventSeen:
-		return []string{at, "seen again: " + e.Node + e.after()}
+		text := "seen again: " + e.Node
+		if e.SinceSeconds != nil {
+			text += ", after " + e.lasted()
+		}
+		return []string{at, text}
 	default:
 		return []string{at, strings.TrimSpace(e.Type + ": " + e.Node + " " + e.Address)}
 	}
@@ -159,12 +166,9 @@ func holders(names []string) string { return orElse(strings.Join(names, ","), "-
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// after says how long it was as before.
-func (e *OwnershipEvent) after() string {
-	if e.SinceSeconds == nil {
-		return ""
-	}
-	return ", after " + strconv.FormatFloat(*e.SinceSeconds, 'f', 3, 64) + " s"
+// lasted is how long it was as before.
+func (e *OwnershipEvent) lasted() string {
+	return strconv.FormatFloat(*e.SinceSeconds, 'f', 3, 64) + " s"
 }
 
 // WriteLine prints a document of a stream at one go: as compact JSON on a line

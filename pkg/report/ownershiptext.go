@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/vipctl/vipctl/pkg/vip"
 )
@@ -86,7 +85,7 @@ func (v VIPOwnership) sightingLines() []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("  seen at %s: %s %s; at %s: %s %s",
-		first.TakenAt.Format(time.StampMilli), first.Verdict, holders(first.Owners),
+		first.TakenAt.Format(eventTime), first.Verdict, holders(first.Owners),
 		second.TakenAt.Format(clockTime), second.Verdict, holders(second.Owners))}
 }
 
