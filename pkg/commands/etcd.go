@@ -51,6 +51,9 @@ With --save the snapshot is kept, and --from judges one that was kept.`,
 			if err := opts.check(cmd); err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("without") && len(opts.Without) == 0 {
+				return cli.WithHint(cli.Usagef("--without names nobody"), "name nodes or members, such as --without cp-2,cp-3")
+			}
 			if runF != nil {
 				return runF(cmd.Context(), opts)
 			}

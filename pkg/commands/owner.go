@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -75,16 +76,40 @@ func runOwner(ctx context.Context, f *Factory, opts *ownerOptions) error {
 
 // ownerReport looks at one cluster.
 func ownerReport(ctx context.Context, f *Factory, opts *ownerOptions) (*report.Ownership, cli.ExitCode, error) {
-	seen, err := opts.source(ctx, f, func(ctx context.Context) (*survey, error) {
+	seen, late := opts.source(ctx, f, func(ctx context.Context) (*survey, error) {
 		return f.survey(ctx, ofOwnership, talos.Ownership)
 	})
 	if seen == nil {
-		return nil, 0, err
+		return nil, 0, late
 	}
 	f.warnOfEndpoints(seen.snap)
-	doc := report.NewOwnership(seen.snap, seen.judged...)
+	judged, err := f.chosen(seen.judged)
+	if err != nil {
+		return nil, 0, err
+	}
+	doc := report.NewOwnership(seen.snap, judged...)
 	doc.Nodes = shownNodes(doc.Nodes, seen.rows, len(f.flags.Nodes) > 0)
-	return doc, ownerCode(seen.judged), err
+	return doc, ownerCode(judged), late
+}
+
+// chosen are the VIPs that --vip names; all of them where it names none. A look
+// has refused those that the cluster does not have, so what is missing is
+// missing in a snapshot that was kept.
+func (f *Factory) chosen(judged []report.Judged) ([]report.Judged, error) {
+	asked, err := f.flags.vips()
+	if err != nil || len(asked) == 0 {
+		return judged, err
+	}
+	var have []string
+	for _, j := range judged {
+		have = append(have, j.VIP.String())
+	}
+	for _, addr := range asked {
+		if !slices.Contains(have, addr.String()) {
+			return nil, cli.WithHint(cli.Usagef("--vip: the snapshot has no VIP %s", addr), "it has: %s", joined(have))
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(judged), func(j report.Judged) bool { return !slices.Contains(asked, j.VIP) }), nil
 }
 
 // ownerCode maps verdicts to the exit code; the worst counts. A cluster

@@ -1,9 +1,11 @@
 package commands
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/commands/labcmd"
@@ -35,7 +37,7 @@ machine.`,
 	root.SetOut(f.Streams.Out)
 	root.SetErr(f.Streams.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return cli.WithHint(&cli.UsageError{Err: err}, "see %s --help", cmd.CommandPath())
+		return cli.WithHint(&cli.UsageError{Err: err}, "%s", flagHint(cmd, err))
 	})
 	f.flags.bindOutput(root.PersistentFlags())
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(report.Formats(), cobra.ShellCompDirectiveNoFileComp))
@@ -71,6 +73,7 @@ const (
 // onCluster gives a command the flags by which a cluster is found.
 func (f *Factory) onCluster(cmd *cobra.Command) *cobra.Command {
 	f.flags.bindCluster(cmd.Flags())
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	f.completeClusterFlags(cmd)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		_, err := f.flags.one()
@@ -90,6 +93,48 @@ func (f *Factory) onClusters(cmd *cobra.Command) *cobra.Command {
 func inGroup(id string, cmd *cobra.Command) *cobra.Command {
 	cmd.GroupID = id
 	return cmd
+}
+
+// flagHint is what to do about a flag that could not be parsed: the one that was
+// probably meant, how a duration is written, or where to read on.
+func flagHint(cmd *cobra.Command, err error) string {
+	if typo, ok := errors.AsType[*pflag.NotExistError](err); ok && len(typo.GetSpecifiedName()) > 2 {
+		near, least := "", 3 // two letters off, or one
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+			if d := distance(typo.GetSpecifiedName(), flag.Name); d < least && !flag.Hidden {
+				near, least = flag.Name, d
+			}
+		})
+		if near != "" {
+			return "did you mean --" + near + "?"
+		}
+	}
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok && bad.GetFlag().Value.Type() == "duration" {
+		return "durations are written 200ms, 5s, 2m"
+	}
+	return "see " + cmd.CommandPath() + " --help"
+}
+
+// distance is how many letters must be put in, taken out or changed to make one
+// word of the other.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			changed := diagonal
+			if a[i] != b[j] {
+				changed++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(changed, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // knownCommand refuses an argument that names no command, and says which was

@@ -102,6 +102,9 @@ func TestBadUsage(t *testing.T) {
 	}{
 		{"an unknown command", "ownr", `unknown command "ownr"`, "did you mean owner?", false},
 		{"an unknown flag", "owner --no-such", "unknown flag: --no-such", "vipctl owner --help", false},
+		{"a misspelt flag", "owner --contxt x", "unknown flag: --contxt", "did you mean --context?", false},
+		{"a duration without its unit", "owner --timeout 5", "missing unit", "200ms, 5s, 2m", false},
+		{"a loss of nobody", "etcd --without=", "--without names nobody", "--without cp-2,cp-3", false},
 		{"an argument too many", "owner cp-1", `vipctl owner takes no argument, got "cp-1"`, "vipctl owner --help", false},
 		{"an unknown format", "owner -o xml", `unknown output format "xml"`, "table, wide, json, yaml", true},
 		{"a VIP that is none", "owner --vip ten", `"ten" is not an IP address`, "10.5.0.50", false},

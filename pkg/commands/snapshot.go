@@ -44,6 +44,9 @@ func (s *snapshotFlags) check(cmd *cobra.Command) error {
 		return cli.WithHint(cli.Usagef("--save and --from exclude each other"), "copy the file instead")
 	}
 	for _, name := range asking {
+		if name == "vip" && cmd.Name() == "owner" {
+			continue // it chooses what is shown, too
+		}
 		if cmd.Flags().Changed(name) {
 			return cli.WithHint(cli.Usagef("--%s and --from exclude each other: a snapshot is judged, and nobody asked", name),
 				"leave out --%s, or leave out --from to look at the cluster itself", name)
@@ -92,7 +95,7 @@ func saveSnapshot(path string, snap *cluster.Snapshot) error {
 	data = append(data, '\n')
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().IsRegular() {
-		return maybe.WriteFile(path, data, 0o600)
+		return naming(path, maybe.WriteFile(path, data, 0o600))
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -100,6 +103,15 @@ func saveSnapshot(path string, snap *cluster.Snapshot) error {
 	}
 	_, err = file.Write(data)
 	return errors.Join(err, file.Close())
+}
+
+// naming makes the error name the file that was asked for, not the one beside
+// it that is written first.
+func naming(path string, err error) error {
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		return &os.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	return err
 }
 
 func (f *Factory) readSnapshot(path string) (*cluster.Snapshot, error) {
