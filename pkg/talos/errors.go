@@ -199,7 +199,11 @@ func tidy(s string) string {
 
 // seconds prints a duration as "5 s" or "0.4 s".
 func seconds(d time.Duration) string {
-	return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
+	step := 100 * time.Millisecond
+	if d < step { // "within 0 s" would say that nobody waited
+		step = time.Millisecond
+	}
+	return strconv.FormatFloat(max(d.Round(step), step).Seconds(), 'f', -1, 64) + " s"
 }
 
 // timedOut says whether the reason is silence. gRPC passes on the reason of a
