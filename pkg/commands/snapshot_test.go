@@ -56,6 +56,8 @@ func TestASnapshotIsJudgedWithNobodyAsked(t *testing.T) {
 	split.Earlier = kept("cp-1", "cp-3")
 	handover := kept("cp-3")
 	handover.Earlier = kept("cp-1", "cp-3")
+	two := kept("cp-2")
+	two.VIPs = append(two.VIPs, cluster.VIP{Addr: netip.MustParseAddr("10.5.0.51")})
 	for _, tt := range []struct {
 		name, args string
 		snap       *cluster.Snapshot
@@ -66,6 +68,9 @@ func TestASnapshotIsJudgedWithNobodyAsked(t *testing.T) {
 		{"no owner", "owner", kept(), cli.ExitBad, `"verdict": "unowned"`},
 		{"two, seen twice", "owner", split, cli.ExitSplitBrain, `"verdict": "splitBrain"`},
 		{"two, and then one", "owner", handover, cli.ExitOK, `a handover`},
+		{"a VIP is chosen, and the other, which nobody has, does not count", "owner --vip 10.5.0.50", two, cli.ExitOK, `"verdict": "owned"`},
+		{"both VIPs count where none is chosen", "owner", two, cli.ExitBad, `"verdict": "unowned"`},
+		{"the VIP that nobody has is chosen", "owner --vip 10.5.0.51", two, cli.ExitBad, `"verdict": "unowned"`},
 		{"rows are selected", "owner -n cp-9", kept("cp-2"), cli.ExitOK, `no control-plane node is called that`},
 		{"etcd, of which nothing is known", "etcd", kept("cp-2"), cli.ExitInconclusive, `"verdict": "unknown"`},
 		{"the doctor on two owners", "doctor --only vip-one-owner", split, cli.ExitSplitBrain, `split brain`},
@@ -103,6 +108,7 @@ func TestFlagsThatDoNotGoWithASnapshot(t *testing.T) {
 		{"owner --save x --from " + path, "--save and --from exclude each other", "copy the file"},
 		{"owner --context lab --from " + path, "--context and --from exclude each other", "leave out --context"},
 		{"etcd -e 10.5.0.2 --from " + path, "--endpoints and --from", "leave out --endpoints"},
+		{"owner --vip 10.5.0.99 --from " + path, "the snapshot has no VIP 10.5.0.99", "it has: 10.5.0.50"},
 		{"doctor --vip 10.5.0.50 --from " + path, "--vip and --from", "leave out --vip"},
 		{"owner --timeout 1s --from " + path, "--timeout and --from", "leave out --timeout"},
 		{"owner --save -", "--save: stdout has the document", "--save snapshot.json"},
