@@ -39,7 +39,7 @@ func TestTroublesAreDocumented(t *testing.T) {
 		if id != trouble.String() {
 			t.Errorf("docs/witnesses.md: heading %d is %q; want %q", i+1, id, trouble)
 		}
-		for _, want := range []string{"**What** ", "**Reads** `", "**What to do** " + hints[trouble] + "."} {
+		for _, want := range []string{"**What** ", "**Reads** `", "**What to do** " + remedies[trouble] + "."} {
 			if !strings.Contains(body, want) {
 				t.Errorf("docs/witnesses.md: %s does not say %q", trouble, want)
 			}

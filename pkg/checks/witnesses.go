@@ -12,7 +12,7 @@ import (
 
 // shownElsewhere are the troubles that other checks tell: vip-one-owner,
 // vip-answers and apiserver-ready.
-var shownElsewhere = []vip.Trouble{vip.TwoOwners, vip.NoOwner, vip.OwnerNotServing}
+var shownElsewhere = []vip.Trouble{vip.TwoOwners, vip.NoOwner, vip.Unreachable, vip.OwnerNotServing}
 
 func witnessesAgree(s *cluster.Snapshot) Finding {
 	var t tally
