@@ -33,6 +33,9 @@ type Snapshot struct {
 	// VIPs are the virtual IPs of the cluster: those that any node has
 	// configured, and those that were asked for by hand; in ascending order.
 	VIPs []VIP `json:"vips"`
+	// LeaseTTL is the lease of a VIP's owner in seconds, as whoever looked was told
+	// by hand; 0 is Talos's own.
+	LeaseTTL float64 `json:"leaseTTLSeconds,omitempty"`
 	// EtcdLaterAfter is how many seconds after Node.Etcd its EtcdLater was
 	// asked for, 0 where it was not.
 	EtcdLaterAfter float64 `json:"etcdLaterAfterSeconds,omitempty"`

@@ -81,7 +81,7 @@ func etcdReport(ctx context.Context, f *Factory, opts *etcdOptions) (*report.Etc
 		return nil, 0, err
 	}
 	f.warnOfEndpoints(seen.snap)
-	doc, code, wrong := f.etcdDocument(seen.snap, opts.Without)
+	doc, code, wrong := etcdDocument(seen.snap, opts.Without)
 	return doc, code, cmp.Or(wrong, err)
 }
 
@@ -100,16 +100,17 @@ func (f *Factory) surveyEtcd(ctx context.Context) (*survey, error) {
 	if err := o.checkVIPs(snap); err != nil {
 		return nil, err
 	}
+	cfg, err := f.Config()
+	if err != nil {
+		return nil, err
+	}
+	snap.LeaseTTL = time.Duration(cfg.LeaseTTL).Seconds() // a replay elsewhere must predict the same
 	return &survey{snap: snap}, nil
 }
 
 // etcdDocument judges a snapshot, and what the loss of some nodes would mean.
-func (f *Factory) etcdDocument(snap *cluster.Snapshot, without []string) (*report.EtcdReport, cli.ExitCode, error) {
-	cfg, err := f.Config()
-	if err != nil {
-		return nil, 0, err
-	}
-	lease := time.Duration(cfg.LeaseTTL)
+func etcdDocument(snap *cluster.Snapshot, without []string) (*report.EtcdReport, cli.ExitCode, error) {
+	lease := time.Duration(snap.LeaseTTL * float64(time.Second))
 	doc := report.NewEtcd(snap, lease)
 	if len(without) > 0 {
 		state := checks.EtcdVerdict(snap)
