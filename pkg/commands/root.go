@@ -96,8 +96,9 @@ func inGroup(id string, cmd *cobra.Command) *cobra.Command {
 }
 
 // flagHint is what to do about a flag that could not be parsed: the one that was
-// probably meant, how a duration is written, or where to read on.
+// probably meant, or how a duration is written; and where to read on.
 func flagHint(cmd *cobra.Command, err error) string {
+	more := "see " + cmd.CommandPath() + " --help"
 	if typo, ok := errors.AsType[*pflag.NotExistError](err); ok && len(typo.GetSpecifiedName()) > 2 {
 		near, least := "", 3 // two letters off, or one
 		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
@@ -106,13 +107,13 @@ func flagHint(cmd *cobra.Command, err error) string {
 			}
 		})
 		if near != "" {
-			return "did you mean --" + near + "?"
+			return "did you mean --" + near + "? " + more
 		}
 	}
 	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok && bad.GetFlag().Value.Type() == "duration" {
-		return "durations are written 200ms, 5s, 2m"
+		return "durations are written 200ms, 5s, 2m; " + more
 	}
-	return "see " + cmd.CommandPath() + " --help"
+	return more
 }
 
 // distance is how many letters must be put in, taken out or changed to make one
