@@ -234,7 +234,7 @@ func TestTroublesThatMoveIt(t *testing.T) {
 
 func TestTroublesThatOutlastTheLease(t *testing.T) {
 	t.Parallel()
-	showAll(t, newLab(t, "--lease-ttl", "5s"), []trouble{
+	showAll(t, newLab(t, "--lease-ttl", "3s"), []trouble{
 		{name: "the owner is parted from everybody", faults: []string{"partition OWNER"},
 			want: "owned HEIR; silent address:OWNER", says: "silent: OWNER", settles: true},
 		{name: "the owner is frozen, and has it still", faults: []string{"freeze OWNER"},

@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 }
 
 // seats is how many labs there are at once. Their tests wait, most of the time.
-const seats = 3
+const seats = 4
 
 // sideBySide lets tests take every seat, however few processors there are,
 // unless -parallel says otherwise.
