@@ -114,16 +114,25 @@ func naming(path string, err error) error {
 	return err
 }
 
+// maxSnapshot is far more than a snapshot of any control plane takes, which is
+// some ten KiB a node.
+const maxSnapshot = 64 << 20
+
 func (f *Factory) readSnapshot(path string) (*cluster.Snapshot, error) {
-	var (
-		data []byte
-		err  error
-	)
+	in := f.Streams.In
 	if path == "-" {
 		path = "stdin"
-		data, err = io.ReadAll(f.Streams.In)
 	} else {
-		data, err = os.ReadFile(path)
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, notSnapshot(fmt.Errorf("--from: %w", err))
+		}
+		defer func() { _ = file.Close() }()
+		in = file
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxSnapshot+1))
+	if err == nil && len(data) > maxSnapshot {
+		err = fmt.Errorf("%s is larger than any snapshot", path)
 	}
 	if err != nil {
 		return nil, notSnapshot(fmt.Errorf("--from: %w", err))

@@ -98,6 +98,19 @@ func TestASnapshotIsJudgedWithNobodyAsked(t *testing.T) {
 	}
 }
 
+// endless is a file without an end, such as /dev/zero.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestASnapshotHasAnEnd(t *testing.T) {
+	h := newHarness(t)
+	h.f.Streams.In = endless{}
+	if code := h.run("owner", "--from", "-"); code != cli.ExitUsage || !strings.Contains(h.err.String(), "error: --from: stdin is larger than any snapshot\nhint: ") {
+		t.Errorf("owner --from - = exit code %d, stderr %q; want %d, an error and a hint", code, h.err, cli.ExitUsage)
+	}
+}
+
 func TestFlagsThatDoNotGoWithASnapshot(t *testing.T) {
 	path := file(t, kept("cp-1"))
 	newer := filepath.Join(t.TempDir(), "newer.json")
