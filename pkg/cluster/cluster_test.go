@@ -114,22 +114,3 @@ func TestJudgeWeighsBothSightings(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParse(f *testing.F) {
-	data, _ := json.Marshal(example())
-	f.Add(data)
-	f.Add([]byte(`{"kind":"Snapshot","nodes":[{"addresses":{"value":[{"prefix":"10.0.0.1/99"}]}}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		snap, err := Parse(data)
-		if err != nil {
-			return
-		}
-		again, err := json.Marshal(snap)
-		if err != nil {
-			t.Fatalf("Marshal(Parse(%q)): %v", data, err)
-		}
-		if _, err := Parse(again); err != nil {
-			t.Fatalf("Parse(Marshal(Parse(%q))): %v", data, err)
-		}
-	})
-}

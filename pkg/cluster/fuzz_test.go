@@ -21,6 +21,7 @@ func FuzzParseSnapshot(f *testing.F) {
 	}
 	f.Add(seed)
 	for _, s := range []string{
+		`{"kind":"Snapshot","nodes":[{"addresses":{"value":[{"prefix":"10.0.0.1/99"}]}}]}`,
 		``, `null`, `{}`, `[]`, `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":[{"name":"a"},{"name":"a"}]}`,
 		`{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":[null],"vips":[{}]}`,
 		`{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":[{"name":"a","hostname":{"value":"x","error":"y"}}]}`,
@@ -34,7 +35,7 @@ func FuzzParseSnapshot(f *testing.F) {
 			return
 		}
 		for _, v := range snap.VIPs {
-			_ = snap.Claims(v.Addr)
+			_ = snap.Judge(v.Addr)
 		}
 		first, err := json.Marshal(snap)
 		if err != nil {
