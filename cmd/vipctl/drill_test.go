@@ -331,7 +331,6 @@ func held(events []event, node string, a answer) bool {
 }
 
 func TestDrillsMeasureTheTruth(t *testing.T) {
-	t.Parallel()
 	lab := newLabAlone(t, "--lease-ttl", "5s")
 	_, before := lab.owner()
 	drilling := lab.start("", append(quick, "--mode", "graceful,hard")...)
@@ -360,7 +359,6 @@ func TestDrillsMeasureTheTruth(t *testing.T) {
 }
 
 func TestDrillsInRounds(t *testing.T) {
-	t.Parallel()
 	lab := newLabAlone(t, "--lease-ttl", "5s")
 	doc := lab.drills(0, "--mode", "graceful", "--rounds", "3", "--max-outage", "1s")
 	if len(doc.Drills) != 3 {
@@ -378,7 +376,6 @@ func TestDrillsInRounds(t *testing.T) {
 }
 
 func TestForcedReboot(t *testing.T) {
-	t.Parallel()
 	lab := newLabAlone(t, "--lease-ttl", "5s")
 	doc := lab.drills(0, "--mode", "force")
 	if len(doc.Drills) != 1 || doc.Drills[0].Mode != "force" || doc.Result != "pass" {
@@ -387,7 +384,6 @@ func TestForcedReboot(t *testing.T) {
 }
 
 func TestDrillIsRefused(t *testing.T) {
-	t.Parallel()
 	lab := newLabAlone(t, "--lease-ttl", "5s")
 	for _, tt := range []struct {
 		name string

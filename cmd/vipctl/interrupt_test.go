@@ -16,7 +16,6 @@ import (
 )
 
 func TestInterrupt(t *testing.T) {
-	t.Parallel()
 	lab := newLabAlone(t, "--lease-ttl", "5s")
 	for _, tt := range []struct {
 		name string

@@ -19,7 +19,7 @@ import (
 // However "lab run" ends, nothing is left of its lab: no process, namespace,
 // mount, link, socket or file.
 func TestLabRunLeavesNothing(t *testing.T) {
-	t.Parallel()
+	allSeats(t)
 	for _, tt := range []struct {
 		name string
 		end  func(t *testing.T, client *run, supervisor, command int)
@@ -31,8 +31,6 @@ func TestLabRunLeavesNothing(t *testing.T) {
 		{"when the supervisor is killed", func(t *testing.T, _ *run, supervisor, _ int) { kill(t, supervisor, syscall.SIGKILL) }, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			allSeats(t)
 			before := surroundings(t)
 			name := fmt.Sprintf("leak-%d-%d", os.Getpid(), labs.Add(1))
 			client := start(t, "", slices.Concat([]string{"lab", "run", "--name", name, "--", "vipctl"}, quick, []string{"--mode", "graceful", "--baseline", "10m"})...)

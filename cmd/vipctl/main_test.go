@@ -59,7 +59,8 @@ func seat(t *testing.T) {
 	}
 }
 
-// allSeats is for a test that measures: no other lab runs beside it. Seats are
+// allSeats is for a test that measures: no other lab runs beside it. Such a test
+// is not parallel, lest it keep others waiting while it waits itself. Seats are
 // taken in their order, so that two such tests cannot wait for each other.
 func allSeats(t *testing.T) {
 	t.Helper()

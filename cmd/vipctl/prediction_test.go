@@ -14,7 +14,6 @@ import (
 // owner that follows in etcd, for one that leads, and with a ghost ahead of the
 // heir.
 func TestPredictionComesTrue(t *testing.T) {
-	t.Parallel()
 	lab := newLabAlone(t, "--lease-ttl", "6s")
 	t.Run("the owner follows in etcd", func(t *testing.T) { lab.in(t).crash(false) })
 	t.Run("the owner leads etcd", func(t *testing.T) { lab.in(t).crash(true) })

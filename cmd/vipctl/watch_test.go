@@ -186,7 +186,6 @@ func (l *testLab) trueMoves(vip string, from time.Duration) map[string][]move {
 }
 
 func TestOwnerWatch(t *testing.T) {
-	t.Parallel()
 	lab := newLabAlone(t, "--lease-ttl", "5s")
 	owner, _, _ := lab.parts()
 	w := lab.watch()
