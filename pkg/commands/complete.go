@@ -88,7 +88,7 @@ func (f *Factory) ask(cmd *cobra.Command, typed string, offers func(*report.Owne
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	defer o.close()
-	snap, err := o.look(ctx, talos.Ownership)
+	snap, err := o.look(ctx, talos.Addresses)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

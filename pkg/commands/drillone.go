@@ -133,7 +133,7 @@ func (r *failoverRun) newOwner(ctx context.Context, out chaos.Outcome, seen *sig
 	if out.Phase == chaos.Whole {
 		looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*r.look.cfg.Timeout)
 		defer cancel()
-		if snap, err := r.look.look(looking, talos.Ownership); err == nil {
+		if snap, err := r.look.look(looking, talos.Addresses); err == nil {
 			if v := vip.Judge(snap.Claims(r.vip)); v.Ownership == vip.Owned {
 				return v.Owners[0]
 			}

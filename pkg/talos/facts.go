@@ -16,16 +16,17 @@ type Facts uint
 // The sets of facts. Each includes the one before.
 const (
 	// Addresses is what it takes to find the control-plane nodes and who holds
-	// each VIP: host name, addresses, configured VIPs, and the members of etcd and
-	// of discovery. Etcd's members are the cluster's, and asking for them is dear:
-	// one node is, and the others only where it does not answer soon, or where what
-	// any node knows is at odds with its answer.
+	// each VIP, and by whose will: host name, addresses, who wants which,
+	// configured VIPs, and the members of etcd and of discovery. Etcd's members are
+	// the cluster's, and asking for them is dear: one node is, and the others only
+	// where it does not answer soon, or where what any node knows is at odds with
+	// its answer.
 	Addresses Facts = 1 << iota
 	naming
 	leading
 	details
 	// Ownership is Addresses, and what tells more of an owner: type, version,
-	// stage, links, who wants which address, and who campaigns.
+	// stage, links, and who campaigns.
 	Ownership = Addresses | naming
 	// Elections is Ownership, and who leads etcd.
 	Elections = Ownership | leading
@@ -109,13 +110,13 @@ func questions(facts Facts, limit time.Duration) []question {
 	all := []question{
 		fact(Addresses, ofVIPs, func(r *reply) *seenAddrs { return &r.node.VIPs }, readVIPs),
 		fact(Addresses, ofAddresses, func(r *reply) *seenAddresses { return &r.node.Addresses }, readAddresses),
+		fact(Addresses, 0, func(r *reply) *cluster.Seen[[]cluster.Layered] { return &r.node.Layers }, readLayers),
 		fact(Addresses, 0, func(r *reply) *cluster.Seen[string] { return &r.node.Hostname }, readHostname),
 		fact(Addresses, ofNodeIPs, func(r *reply) *seenAddrs { return &r.node.NodeIPs }, readNodeIPs),
 		fact(Addresses, ofDiscovery, func(r *reply) *cluster.Seen[[]cluster.PeerAddress] { return &r.node.Discovery }, readDiscovery),
 		slowFact(limit, Addresses, ofMembers, func(r *reply) *cluster.Seen[[]cluster.Member] { return &r.node.Members }, readMembers),
 		fact(naming, 0, func(r *reply) *cluster.Seen[string] { return &r.memberID }, readMemberID),
 		fact(naming, 0, func(r *reply) *cluster.Seen[string] { return &r.node.Type }, readType),
-		fact(naming, 0, func(r *reply) *cluster.Seen[[]cluster.Layered] { return &r.node.Layers }, readLayers),
 		fact(naming, 0, func(r *reply) *cluster.Seen[[]cluster.Link] { return &r.node.Links }, readLinks),
 		fact(naming, 0, func(r *reply) *cluster.Seen[cluster.Version] { return &r.node.Version }, readVersion),
 		fact(naming, 0, func(r *reply) *cluster.Seen[cluster.Stage] { return &r.node.Stage }, readStage),
