@@ -57,8 +57,12 @@ func (l *looks) bare(ctx context.Context) error {
 	return all.Wait()
 }
 
+// witness asks for what the address witness rests on, and finds the nodes by
+// itself, which the bare client need not.
 func (l *looks) witness(ctx context.Context) error { return l.collect(ctx, talos.Addresses) }
-func (l *looks) facts(ctx context.Context) error   { return l.collect(ctx, talos.Ownership) }
+
+// facts asks for all that vipctl owner shows of the nodes.
+func (l *looks) facts(ctx context.Context) error { return l.collect(ctx, talos.Ownership) }
 
 // collect looks as vipctl does.
 func (l *looks) collect(ctx context.Context, facts talos.Facts) (err error) {

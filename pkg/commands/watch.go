@@ -184,7 +184,7 @@ func earliest(times ...time.Time) time.Time {
 func (w *ownerWatch) search(ctx context.Context) {
 	vips := slices.Clone(w.known.vips)
 	w.wg.Go(func() {
-		snap, err := w.client.Collect(ctx, talos.CollectOptions{Facts: talos.Addresses, VIPs: vips})
+		snap, err := w.client.Collect(ctx, talos.CollectOptions{Facts: talos.Ownership, VIPs: vips})
 		if snap == nil && err != nil {
 			snap = &cluster.Snapshot{}
 		}

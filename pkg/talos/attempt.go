@@ -96,7 +96,7 @@ func (s *survey) inquire(v *visit, a *attempt) {
 }
 
 func (s *survey) askShared(v *visit, a *attempt) {
-	if a == nil || !a.asked || a.shared || a.done && !a.ok() {
+	if s.trusting || a == nil || !a.asked || a.shared || a.done && !a.ok() {
 		return
 	}
 	a.shared = true
@@ -107,9 +107,25 @@ func (s *survey) askShared(v *visit, a *attempt) {
 	}
 }
 
+// distrust puts the shared questions to the first node after all: discovery
+// alone does not vouch for who there is.
+func (s *survey) distrust() {
+	s.trusting = false
+	for _, v := range slices.Clone(s.visits) {
+		if v.direct == s.lead || v.relayed == s.lead {
+			s.askShared(v, s.lead)
+		}
+	}
+	s.after(sharedPatience, s.askEverybody)
+}
+
 // askEverybody puts the shared questions to those that were spared, unless one
 // node has answered them and nothing speaks against it.
 func (s *survey) askEverybody() {
+	if s.trusting {
+		s.distrust()
+		return
+	}
 	if !s.impatient && s.lead.ok() && s.lead.reply.node.Members.Known() && !s.doubtful() {
 		return
 	}
@@ -152,6 +168,9 @@ func (s *survey) heard(v *visit, a *attempt, q question, err error) {
 	}
 	if q.topic != 0 && a.ok() {
 		s.learn()
+		if s.trusting && s.disunited(v) {
+			s.distrust()
+		}
 	}
 	if !s.impatient && (q.shared() && err != nil && a == s.lead || q.topic != 0 && s.doubtful()) {
 		s.askEverybody()

@@ -21,8 +21,47 @@ func (s *survey) doubtful() bool {
 	vips := s.vips()
 	listed := listedMembers(&s.lead.reply.node, vips)
 	return slices.ContainsFunc(s.visits, func(v *visit) bool {
-		return v.ok() && provenControlPlane(v) && v.reply.asked&^v.reply.heard&^ofMembers == 0 && contradicts(v, listed, vips)
+		return v.toldAll() && provenControlPlane(v) && contradicts(v, listed, vips)
 	})
+}
+
+// disunited says whether a node's discovery, once it has told it all, is off, does
+// not know the node itself, or knows others than another node's does. Unanimous,
+// it is another word for etcd's members.
+func (s *survey) disunited(v *visit) bool {
+	if !v.toldAll() {
+		return false
+	}
+	vips := s.vips()
+	mine := discoveredLeaders(v, vips)
+	if !provenControlPlane(v) || !eachMeets([][]netip.Addr{append(ownAddrs(v, vips), v.at)}, mine) {
+		return true
+	}
+	return slices.ContainsFunc(s.visits, func(o *visit) bool {
+		if o == v || !o.toldAll() || !provenControlPlane(o) {
+			return false
+		}
+		others := discoveredLeaders(o, vips)
+		return !eachMeets(mine, others) || !eachMeets(others, mine)
+	})
+}
+
+// toldAll says that a node told all that it was asked of the cluster, but for
+// etcd's members.
+func (v *visit) toldAll() bool {
+	return v.ok() && v.reply.asked&^v.reply.heard&^ofMembers == 0
+}
+
+// discoveredLeaders are the addresses of each control-plane node that a node
+// knows by discovery.
+func discoveredLeaders(v *visit, vips []netip.Addr) [][]netip.Addr {
+	var known [][]netip.Addr
+	for _, p := range v.reply.node.Discovery.Value() {
+		if p.ControlPlane {
+			known = append(known, usable(p.Addresses, vips))
+		}
+	}
+	return known
 }
 
 // listedMembers are the addresses of each of etcd's members that has started.
@@ -39,12 +78,7 @@ func listedMembers(n *cluster.Node, vips []netip.Addr) [][]netip.Addr {
 // contradicts says whether the members that are listed are not those that a
 // node knows: itself, and discovery's control plane.
 func contradicts(v *visit, listed [][]netip.Addr, vips []netip.Addr) bool {
-	known := [][]netip.Addr{append(ownAddrs(v, vips), v.at)}
-	for _, p := range v.reply.node.Discovery.Value() {
-		if p.ControlPlane {
-			known = append(known, usable(p.Addresses, vips))
-		}
-	}
+	known := append(discoveredLeaders(v, vips), append(ownAddrs(v, vips), v.at))
 	return !eachMeets(known, listed) || !eachMeets(listed, known)
 }
 

@@ -17,16 +17,18 @@ type Facts uint
 const (
 	// Addresses is what it takes to find the control-plane nodes and who holds
 	// each VIP, and by whose will: host name, addresses, who wants which,
-	// configured VIPs, and the members of etcd and of discovery. Etcd's members are
-	// the cluster's, and asking for them is dear: one node is, and the others only
-	// where it does not answer soon, or where what any node knows is at odds with
-	// its answer.
+	// configured VIPs, and discovery's members. Asked for these alone, etcd's
+	// members are left out where discovery is unanimous, for a node makes a
+	// connection to its etcd to answer (v1.13.9 EtcdMemberList): then a node that
+	// discovery has lost sight of everywhere is found only as an endpoint.
 	Addresses Facts = 1 << iota
 	naming
 	leading
 	details
 	// Ownership is Addresses, and what tells more of an owner: type, version,
-	// stage, links, and who campaigns.
+	// stage, links, who campaigns, and etcd's members. These are the cluster's: one
+	// node is asked, and the others only where it does not answer soon, or where
+	// what any node knows is at odds with its answer.
 	Ownership = Addresses | naming
 	// Elections is Ownership, and who leads etcd.
 	Elections = Ownership | leading

@@ -68,8 +68,9 @@ type survey struct {
 	pending   int
 	relay     *visit // the first endpoint that answered: it can forward
 
-	lead      *attempt // whom the shared questions were put to first
-	impatient bool     // the shared questions are put to everybody
+	lead      *attempt // whom the shared questions are put to first
+	trusting  bool     // they are put to nobody while discovery is unanimous
+	impatient bool     // they are put to everybody
 	told      map[netip.Addr]bool
 
 	credentials gathering
@@ -83,7 +84,7 @@ func newSurvey(ctx context.Context, c *Client, opts CollectOptions) *survey {
 	return &survey{
 		client: c, ctx: ctx, opts: opts, list: questions(opts.Facts, min(slowLimit, c.cfg.Timeout/2)),
 		events: make(chan func()), over: make(chan struct{}), told: map[netip.Addr]bool{},
-		impatient: opts.Facts&details != 0,
+		trusting: opts.Facts == Addresses, impatient: opts.Facts&details != 0,
 	}
 }
 

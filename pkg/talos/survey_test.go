@@ -1,6 +1,7 @@
 package talos
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -120,9 +121,11 @@ func TestLearned(t *testing.T) {
 }
 
 // One node tells of the members; the others are asked only where it does not.
+// Who wants addresses alone asks nobody, unless discovery needs it.
 func TestSharedQuestions(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
+		facts     Facts // Ownership where nothing is said
 		endpoints []string
 		arrange   func(*world, []*fakeNode)
 		want      int32 // of the three nodes, how many were asked for members
@@ -144,6 +147,22 @@ func TestSharedQuestions(t *testing.T) {
 			n[0].discovers("cp-2", machinetype.TypeControlPlane, "10.5.0.3")
 			n[0].discovers("cp-3", machinetype.TypeControlPlane, "10.5.0.4")
 		}, want: 3},
+		{name: "none for addresses, where discovery is unanimous", facts: Addresses, endpoints: []string{"10.5.0.2"}, arrange: func(_ *world, n []*fakeNode) { discoverAll(n) }, want: 0},
+		{name: "even if no node is an endpoint by its own address", facts: Addresses, endpoints: []string{"10.5.0.50"}, arrange: func(_ *world, n []*fakeNode) { discoverAll(n) }, want: 0},
+		{name: "all where discovery is off", facts: Addresses, endpoints: []string{"10.5.0.2"}, want: 3},
+		{name: "all where the discovery of an endpoint was lost", facts: Addresses, endpoints: []string{"10.5.0.2", "10.5.0.4"}, arrange: func(_ *world, n []*fakeNode) {
+			discoverAll(n[:2])
+			discoverTo(n[2:], n[2:])
+		}, want: 3},
+		{name: "all where discovery knows the others only", facts: Addresses, endpoints: []string{"10.5.0.2"}, arrange: func(_ *world, n []*fakeNode) { discoverTo(n[1:], n) }, want: 3},
+		{name: "all where two nodes know different others", facts: Addresses, endpoints: []string{"10.5.0.2", "10.5.0.3"}, arrange: func(_ *world, n []*fakeNode) {
+			discoverTo(n[:2], n[:1])
+			discoverTo(n, n[1:])
+		}, want: 3},
+		{name: "one where a node of discovery hangs", facts: Addresses, endpoints: []string{"10.5.0.2"}, arrange: func(_ *world, n []*fakeNode) {
+			discoverAll(n)
+			n[2].hangAll.Store(true)
+		}, want: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -152,8 +171,8 @@ func TestSharedQuestions(t *testing.T) {
 			if tt.arrange != nil {
 				tt.arrange(w, nodes)
 			}
-			snap, err := w.client(tt.endpoints...).Collect(t.Context(), CollectOptions{Facts: Ownership})
-			if err != nil || names(snap) != allThree {
+			snap, err := w.client(tt.endpoints...).Collect(t.Context(), CollectOptions{Facts: cmp.Or(tt.facts, Ownership)})
+			if found := strings.ReplaceAll(names(snap), "!", ""); err != nil || found != allThree {
 				t.Errorf("Collect = %s, %v; want %s", names(snap), err, allThree)
 			}
 			asked := int32(0)
