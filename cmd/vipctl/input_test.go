@@ -94,6 +94,7 @@ func write(t *testing.T, name, text string) string {
 }
 
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	good := clientConfig(t, time.Now().Add(time.Minute), "127.0.0.1")
 	expired := clientConfig(t, time.Now().Add(-time.Minute), "127.0.0.1")
 	lonely := clientConfig(t, time.Now().Add(time.Minute))
@@ -151,6 +152,7 @@ func TestBadInput(t *testing.T) {
 
 // talosctl writes an empty talosconfig where there is none; vipctl must not.
 func TestMissingTalosconfigIsNotCreated(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"owner"}, {"etcd"}, {"doctor"}, {"failover-test", "--mode", "graceful", "--yes"}} {
 		cmd := command(t, args...)
 		home := t.TempDir()

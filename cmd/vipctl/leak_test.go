@@ -19,7 +19,7 @@ import (
 // However "lab run" ends, nothing is left of its lab: no process, namespace,
 // mount, link, socket or file.
 func TestLabRunLeavesNothing(t *testing.T) {
-	allSeats(t)
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		end  func(t *testing.T, client *run, supervisor, command int)
@@ -31,9 +31,11 @@ func TestLabRunLeavesNothing(t *testing.T) {
 		{"when the supervisor is killed", func(t *testing.T, _ *run, supervisor, _ int) { kill(t, supervisor, syscall.SIGKILL) }, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			seat(t)
 			before := surroundings(t)
 			name := fmt.Sprintf("leak-%d-%d", os.Getpid(), labs.Add(1))
-			client := start(t, "", slices.Concat([]string{"lab", "run", "--name", name, "--", "vipctl"}, quick, []string{"--mode", "graceful", "--baseline", "10m"})...)
+			client := start(t, "", slices.Concat([]string{"lab", "run", "--name", name, "--", "vipctl"}, patient, []string{"--mode", "graceful", "--baseline", "10m"})...)
 			client.until("baseline")
 			lab := familyOf(client.cmd.Process.Pid)
 			if len(lab.started) < 12 || len(lab.spaces) < 20 || len(lab.supervisor) != 1 || len(lab.drill) != 1 || !socketOf(t, name) {

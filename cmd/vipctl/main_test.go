@@ -159,10 +159,12 @@ func newLabAlone(t *testing.T, flags ...string) *testLab {
 	return upLab(t, flags...)
 }
 
+// upLab brings a lab up whose nodes lose no time in their firmware.
 func upLab(t *testing.T, flags ...string) *testLab {
 	t.Helper()
 	l := &testLab{t: t, name: fmt.Sprintf("test-%d-%d", os.Getpid(), labs.Add(1))}
-	up := vipctl(t, append([]string{"lab", "up", "--name", l.name}, flags...)...)
+	// Of the flag that is given twice the last counts.
+	up := vipctl(t, append([]string{"lab", "up", "--name", l.name, "--boot-time", "500ms"}, flags...)...)
 	if up.code != 0 {
 		if os.Getenv("VIPCTL_LAB") != "required" && strings.Contains(up.stderr, "namespaces") {
 			t.Skipf("no lab can be had here: %s", up.stderr)
