@@ -173,20 +173,19 @@ func outsiders(s *cluster.Snapshot) []EtcdOutsider {
 	return found
 }
 
-// besideEtcd are the nodes that said nothing and that no member of etcd can be
-// on, for each is known to be on another: a dead endpoint, or a node that is
-// long gone and that discovery still lists. They have no say in etcd.
-func besideEtcd(s *cluster.Snapshot) []*cluster.Node {
-	if slices.ContainsFunc(members(s), func(m EtcdMember) bool { return m.Node == "" }) {
-		return nil
-	}
-	var aside []*cluster.Node
-	for _, o := range outsiders(s) {
-		if o.Status == Unknown {
-			aside = append(aside, s.Node(o.Node))
+// withEtcd are the nodes that have a say in etcd: all but those that said nothing
+// and that no member can be on, for each is known to be on another. Such is a
+// dead endpoint, or a node that is long gone and that discovery still lists.
+func withEtcd(s *cluster.Snapshot) (nodes []*cluster.Node) {
+	homeless := slices.ContainsFunc(members(s), func(m EtcdMember) bool { return m.Node == "" })
+	aside := outsiders(s)
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if homeless || !slices.ContainsFunc(aside, func(o EtcdOutsider) bool { return o.Status == Unknown && o.Node == n.Name }) {
+			nodes = append(nodes, n)
 		}
 	}
-	return aside
+	return nodes
 }
 
 // memberHealth judges one member by its own status, and by Talos's health

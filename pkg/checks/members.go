@@ -27,13 +27,11 @@ func membersAgree(s *cluster.Snapshot) Finding {
 // listsAlike compares the lists of members, and returns the first node that has
 // one.
 func listsAlike(s *cluster.Snapshot) (t tally, first *cluster.Node) {
-	aside := besideEtcd(s)
-	t.of = len(s.Nodes) - len(aside)
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
+	nodes := withEtcd(s)
+	t.of = len(nodes)
+	for _, n := range nodes {
 		list, ok := n.Members.Get()
 		switch {
-		case slices.Contains(aside, n):
 		case !ok:
 			missOf(&t, n, "members of etcd", n.Members)
 		case len(list) == 0:
@@ -128,13 +126,11 @@ const noLeader = "knows of no leader"
 // leadersAlike compares whom the members follow, and returns the first node whose
 // member follows somebody.
 func leadersAlike(s *cluster.Snapshot) (t tally, first *cluster.Node) {
-	aside := besideEtcd(s)
-	t.of = len(s.Nodes) - len(aside)
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
+	nodes := withEtcd(s)
+	t.of = len(nodes)
+	for _, n := range nodes {
 		said, ok := lastSaid(n).Get()
 		switch {
-		case slices.Contains(aside, n):
 		case !ok:
 			missOf(&t, n, "etcd's status", lastSaid(n))
 		case said.Leader == "":
@@ -197,13 +193,11 @@ func etcdNotOnVIP(s *cluster.Snapshot) Finding {
 
 // advertisers says who advertises the VIP, by EtcdSpec or by a member's URLs.
 func advertisers(t *tally, s *cluster.Snapshot, addr netip.Addr) {
-	aside := besideEtcd(s)
-	t.of = len(s.Nodes) - len(aside)
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
+	nodes := withEtcd(s)
+	t.of = len(nodes)
+	for _, n := range nodes {
 		advertised, ok := n.Advertise.Get()
 		switch {
-		case slices.Contains(aside, n):
 		case !ok:
 			missOf(t, n, "what etcd advertises", n.Advertise)
 		case slices.Contains(advertised, addr):
