@@ -41,6 +41,18 @@ func (l *testLab) elections(code int, args ...string) (result, map[string]electi
 	return r, l.electionsOf(code, r)
 }
 
+// electionsInTime is elections where somebody hangs: that must not take longer
+// than the timeout, and a second at most.
+func (l *testLab) electionsInTime() (result, map[string]election) {
+	l.t.Helper()
+	begun := time.Now()
+	r, all := l.elections(0, "--timeout", "2s")
+	if took := time.Since(begun); took > 3*time.Second {
+		l.t.Errorf("it took %s; want the timeout of 2 s, and a second at most", took)
+	}
+	return r, all
+}
+
 func (l *testLab) electionsOf(code int, r result) map[string]election {
 	l.t.Helper()
 	if r.code != code {
@@ -252,11 +264,7 @@ func testPartition(t *testing.T, lab *testLab) {
 	_, _, bystander := partsOf(t, lab)
 	lab.fault("inject", "partition", bystander)
 	defer lab.fault("undo", "partition", bystander)
-	begun := time.Now()
-	_, all := lab.elections(0, "--timeout", "2s")
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("it took %s; want the timeout of 2 s, and a second at most", took)
-	}
+	_, all := lab.electionsInTime()
 	e := all["10.5.0.50"]
 	for _, a := range e.Asked {
 		if (a.Node == bystander) != (a.Error != "") || a.Error != "" && !strings.Contains(a.Error, "no answer within") {
@@ -274,11 +282,7 @@ func testAPIHangs(t *testing.T, lab *testLab) {
 	_, _, bystander := partsOf(t, lab)
 	lab.fault("inject", "api-hang", bystander)
 	defer lab.fault("undo", "api-hang", bystander)
-	begun := time.Now()
-	r, all := lab.elections(0, "--timeout", "2s")
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("it took %s; want the timeout of 2 s, and a second at most", took)
-	}
+	r, all := lab.electionsInTime()
 	for vip, e := range all {
 		for _, a := range e.Asked {
 			if a.Error != "" || a.Revision == 0 {
