@@ -232,6 +232,7 @@ func TestTroublesThatMoveIt(t *testing.T) {
 	})
 }
 
+// Who is silent for longer than the lease loses the VIP to another.
 func TestTroublesThatOutlastTheLease(t *testing.T) {
 	t.Parallel()
 	showAll(t, newLab(t, "--lease-ttl", "3s"), []trouble{
@@ -239,6 +240,13 @@ func TestTroublesThatOutlastTheLease(t *testing.T) {
 			want: "owned HEIR; silent address:OWNER", says: "silent: OWNER", settles: true},
 		{name: "the owner is frozen, and has it still", faults: []string{"freeze OWNER"},
 			want: "owned HEIR; silent address:OWNER", says: "silent: OWNER", settles: true},
+	})
+}
+
+// Nobody can take the VIP, nor keep it.
+func TestTroublesWithoutQuorum(t *testing.T) {
+	t.Parallel()
+	showAll(t, newLab(t, "--lease-ttl", "3s"), []trouble{
 		{name: "etcd is dead on two, and every node says that it has let go", faults: []string{"etcd-kill OTHER --hold", "etcd-kill THIRD --hold"}, code: 3,
 			want: "unowned; found noOwner; silent certificate arp", says: "every node answered and none holds the address", settles: true},
 		{name: "two are off, which may have it for all that is known", faults: []string{"power-off OTHER", "power-off THIRD"}, code: 7,
