@@ -75,7 +75,7 @@ var rows = map[string][]row{
 		{"the certificate, and the wire cannot be asked", healthy(3, func(s *cluster.Snapshot) {
 			s.VIPs[0].ARP = cluster.Missed[[]cluster.ARPReply](errDown)
 		}), Pass, "also by certificate; arp could not be asked (context deadline exceeded)"},
-		{"a host on the wire that may be the silent node", healthy(3, wired("02:00:00:00:00:01", "06:00:00:00:00:66"), deadAddress), Unknown, "hardware address 06:00:00:00:00:66 fits no node that answered, and may be that of 192.0.2.9"},
+		{"a host on the wire that may be the silent node", healthy(3, wired("02:00:00:00:00:01", "06:00:00:00:00:66"), deadAddress), Fail, "foreign host, or 192.0.2.9: cp-1 holds the address, but 06:00:00:00:00:66 answers for it on the wire"},
 		{"nothing but the nodes", healthy(3, onVIP(cluster.Seen[cluster.APIServer]{}), func(s *cluster.Snapshot) {
 			s.VIPs[0].ARP = cluster.Missed[[]cluster.ARPReply](errDown)
 		}), Skip, "192.0.2.50: nobody but the nodes themselves says who has it: arp could not be asked"},

@@ -106,7 +106,7 @@ func told(claims []vip.Claim) string {
 		case c.Err != "":
 			words = append(words, fmt.Sprintf("%s? %s", c.Witness, c.Err))
 		case c.Stranger != "":
-			words = append(words, fmt.Sprintf("%s !%s", c.Witness, c.Stranger))
+			words = append(words, strings.Join(append([]string{fmt.Sprintf("%s !%s", c.Witness, c.Stranger)}, c.Perhaps...), " or "))
 		case c.Owner == "":
 			words = append(words, c.Witness.String()+" nobody")
 		default:
@@ -121,6 +121,8 @@ func TestWhomEachWitnessNames(t *testing.T) {
 		n.APIServer, n.Apid = Got(APIServer{Error: "refused"}), Missed[Certificate](errDown)
 		n.Links, n.Hostname = Missed[[]Link](errDown), Missed[string](errDown)
 	})
+	ownerSilent := on(1, func(n *Node) { n.Addresses = Missed[[]Address](errDown) })
+	ownerBlind := on(1, func(n *Node) { n.Links = Missed[[]Link](errDown) })
 	for _, tt := range []struct {
 		name string
 		s    *Snapshot
@@ -131,7 +133,8 @@ func TestWhomEachWitnessNames(t *testing.T) {
 		{"the certificate is a node's", three(shows("f1")), "certificate cp-1"},
 		{"and that of another is not known", three(shows("f1"), blind), "certificate cp-1"},
 		{"the certificate is nobody's", three(shows("f9")), "certificate !f9"},
-		{"the certificate is nobody's who answered", three(shows("f9"), blind), "certificate? the certificate fits no node that answered, and may be that of cp-3"},
+		{"the certificate is not the owner's, nor anybody's who answered", three(shows("f9"), blind), "certificate !f9 or cp-3"},
+		{"the certificate is nobody's who answered, and the owner is not known", three(shows("f9"), blind, ownerSilent), "certificate? the certificate fits no node that answered, and may be that of cp-3"},
 		{"two nodes show one certificate", three(shows("f1"), on(2, func(n *Node) { n.APIServer = three().Nodes[0].APIServer })), "certificate? the certificate is that of cp-1 and cp-2"},
 		{"no node to compare with", &Snapshot{VIPs: three(shows("f1")).VIPs}, "certificate? there is no node to compare the certificate with"},
 		{"nobody listens on the VIP", three(deaf("connection refused")), "certificate? connection refused"},
@@ -146,7 +149,11 @@ func TestWhomEachWitnessNames(t *testing.T) {
 		{"the wire answers with a node's hardware address", three(answeredBy("02:00:00:00:00:02")), "arp cp-2"},
 		{"written large", three(answeredBy("02:00:00:00:0a:02"), on(2, func(n *Node) { n.Links = Got([]Link{{Name: "eth0", HardwareAddr: "02:00:00:00:0A:02"}}) })), "arp cp-2"},
 		{"the wire answers with two", three(answeredBy("02:00:00:00:00:02", "02:00:00:00:00:99")), "arp cp-2, arp !02:00:00:00:00:99"},
-		{"it may be that of a node whose links are not known", three(answeredBy("02:00:00:00:00:99"), blind), "arp? hardware address 02:00:00:00:00:99 fits no node that answered, and may be that of cp-3"},
+		{"it is not the owner's, and may be that of a node whose links are not known", three(answeredBy("02:00:00:00:00:99"), blind), "arp !02:00:00:00:00:99 or cp-3"},
+		{"it is that of a node whose links are not known, to which our frames go", three(answeredBy("02:00:00:00:00:99"), blind, on(3, func(n *Node) { n.Neighbour = Got(Neighbour{HardwareAddr: "02:00:00:00:00:99"}) })), "arp cp-3"},
+		{"a node whose links are not known has another", three(answeredBy("02:00:00:00:00:99"), blind, on(3, func(n *Node) { n.Neighbour = Got(Neighbour{HardwareAddr: "02:00:00:00:00:03"}) })), "arp !02:00:00:00:00:99 or cp-3"},
+		{"it may be the owner's, whose links are not known", three(answeredBy("02:00:00:00:00:99"), ownerBlind), "arp? hardware address 02:00:00:00:00:99 fits no node that answered, and may be that of cp-1"},
+		{"it may be that of a node whose links are not known, and the owner is not known", three(answeredBy("02:00:00:00:00:99"), blind, ownerSilent), "arp? hardware address 02:00:00:00:00:99 fits no node that answered, and may be that of cp-3"},
 		{"nobody answers on the wire, which proves nothing", three(answeredBy()), "arp? nobody answered on the wire"},
 		{"the wire could not be asked", three(theAddress(func(v *VIP) { v.ARP = Missed[[]ARPReply](errDown) })), "arp? no answer"},
 
@@ -167,7 +174,9 @@ func TestWhomEachWitnessNames(t *testing.T) {
 		{"two members tell two queues of one revision", three(elected("cp-1"), elected("cp-2"), theAddress(func(v *VIP) { v.Elections[1].Election.value.Revision = 100 })), "election cp-1, election cp-2"},
 		{"a member failed", three(elected("cp-1"), failedView), "election cp-1, election? no answer"},
 		{"a host that is no node", three(elected("old-cp")), "election !host old-cp"},
-		{"a host that may be a node", three(elected("old-cp"), blind), "election? host old-cp fits no node that answered, and may be that of cp-3"},
+		{"an entry in use is of a silent node, which has the VIP or had it", three(neighbour("02:00:00:00:00:99", "reachable"), blind), "neighbour? hardware address 02:00:00:00:00:99 fits no node that answered, and may be that of cp-3"},
+		{"a host that is not the owner, and may be a node", three(elected("old-cp"), blind), "election !host old-cp or cp-3"},
+		{"a host that may be a node, and the owner is not known", three(elected("old-cp"), blind, ownerSilent), "election? host old-cp fits no node that answered, and may be that of cp-3"},
 		{"a silent node, by what others call it", three(elected("cp-3"), blind), "election cp-3"},
 		{"two nodes of one name", three(elected("cp-1"), on(2, func(n *Node) { n.Hostname = Got("cp-1") })), "election? host cp-1 is that of cp-1 and cp-2"},
 		{"etcd could not be asked", three(theAddress(func(v *VIP) { v.Elections = []ElectionView{{Node: "cp-1", Election: Missed[Election](errDown)}} })), "election? no answer"},
@@ -219,6 +228,11 @@ func TestHowAnAddressCame(t *testing.T) {
 	}
 }
 
+// dead is for a node that tells nothing.
+func dead(n *Node) {
+	n.Addresses, n.Links, n.Hostname = Missed[[]Address](errDown), Missed[[]Link](errDown), Missed[string](errDown)
+}
+
 // What the whole leads to, where a lost frame or an old entry must not.
 func TestClaimsLeadToAVerdict(t *testing.T) {
 	for _, tt := range []struct {
@@ -230,7 +244,11 @@ func TestClaimsLeadToAVerdict(t *testing.T) {
 		{"frames were lost", three(deaf("no answer"), answeredBy(), neighbour("", "failed")), vip.Owned},
 		{"a member lags behind a handover", three(elected("cp-2"), elected("cp-1"), elected("cp-1")), vip.Owned},
 		{"an old entry", three(neighbour("02:00:00:00:00:02", "stale")), vip.Owned},
-		{"a strange certificate that a silent node may have", three(shows("f9"), on(3, func(n *Node) { n.APIServer = Seen[APIServer]{} })), vip.Owned},
+		{"a strange certificate that a silent node may have", three(shows("f9"), on(3, func(n *Node) { n.APIServer = Seen[APIServer]{} })), vip.Disputed},
+		{"somebody answers beside the owner, who may be a silent node", three(answeredBy("02:00:00:00:00:01", "02:00:00:00:00:99"), on(3, dead)), vip.Disputed},
+		{"a silent node answers beside the owner, by where our frames for it go", three(answeredBy("02:00:00:00:00:01", "02:00:00:00:00:99"),
+			on(3, dead, func(n *Node) { n.Neighbour = Got(Neighbour{HardwareAddr: "02:00:00:00:00:99"}) })), vip.SplitBrain},
+		{"somebody answers, who may be the silent owner", three(answeredBy("02:00:00:00:00:99"), on(1, dead)), vip.Unknown},
 		{"a foreign host", three(answeredBy("02:00:00:00:00:01", "02:00:00:00:00:99")), vip.Disputed},
 		{"a silent node answers as well", three(answeredBy("02:00:00:00:00:02"), on(2, func(n *Node) { n.Addresses = Missed[[]Address](errDown) })), vip.SplitBrain},
 		{"a VIP of which nothing is known", &Snapshot{Nodes: three().Nodes}, vip.Owned},

@@ -38,7 +38,7 @@ func (s *Snapshot) Queue(addr netip.Addr) []Queued {
 	queue := make([]Queued, len(election.Candidates))
 	keys := map[string][]int{} // where in the queue each node's keys are
 	for i, c := range election.Candidates {
-		claim := s.host(vip.Claim{}, c.Hostname)
+		claim := s.host(vip.Claim{}, nil, c.Hostname)
 		queue[i] = Queued{Candidate: c, Node: claim.Owner}
 		switch {
 		case c.Lease == "0":

@@ -161,6 +161,9 @@ type Node struct {
 	EtcdLater Seen[EtcdStatus]  `json:"etcdLater"` // asked for once more, Snapshot.EtcdLaterAfter later
 	Clock     Seen[Clock]       `json:"clock"`
 	Apid      Seen[Certificate] `json:"apid"` // what apid presents on port 50000 of Addr
+	// Neighbour is what this machine's kernel knows of Addr. It is asked for only
+	// where Links are not known.
+	Neighbour Seen[Neighbour] `json:"neighbour"`
 }
 
 // Layered is an address that something of Talos wants on a link.

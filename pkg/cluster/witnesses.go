@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -15,6 +16,17 @@ const here = "here"
 // asked says whether anybody tried to learn the fact.
 func asked[T any](fact Seen[T]) bool { return fact.known || fact.err != "" }
 
+// holding names the nodes that have the address by their own word.
+func (s *Snapshot) holding(addr netip.Addr) []string {
+	var names []string
+	for i := range s.Nodes {
+		if s.Nodes[i].Holds(addr).Value() != "" {
+			names = append(names, s.Nodes[i].Name)
+		}
+	}
+	return names
+}
+
 // certificateClaims compares the certificate that the VIP shows with each
 // node's own; where nobody speaks TLS on its port 6443, those of apid.
 func (s *Snapshot) certificateClaims(v *VIP) []vip.Claim {
@@ -23,14 +35,15 @@ func (s *Snapshot) certificateClaims(v *VIP) []vip.Claim {
 	}
 	claim := vip.Claim{Witness: vip.Certificate, From: here}
 	server, apid := v.APIServer.Value().Certificate.Fingerprint, v.Apid.Value().Fingerprint
+	holders := s.holding(v.Addr)
 	switch {
 	case server != "":
-		claim = s.whose(claim, "the certificate", server, func(n *Node) (bool, bool) {
+		claim = s.whose(claim, holders, "the certificate", server, func(n *Node) (bool, bool) {
 			own := n.APIServer.Value().Certificate.Fingerprint
 			return own == server, own != ""
 		})
 	case apid != "":
-		claim = s.whose(claim, "apid's certificate", apid, func(n *Node) (bool, bool) {
+		claim = s.whose(claim, holders, "apid's certificate", apid, func(n *Node) (bool, bool) {
 			own := n.Apid.Value().Fingerprint
 			return own == apid, own != ""
 		})
@@ -57,9 +70,9 @@ func (s *Snapshot) arpClaims(v *VIP) []vip.Claim {
 		claim.Err = "nobody answered on the wire"
 		return []vip.Claim{claim}
 	}
-	claims := make([]vip.Claim, 0, len(replies))
+	claims, holders := make([]vip.Claim, 0, len(replies)), s.holding(v.Addr)
 	for _, r := range replies {
-		claims = append(claims, s.hardware(claim, r.HardwareAddr))
+		claims = append(claims, s.hardware(claim, holders, r.HardwareAddr))
 	}
 	return claims
 }
@@ -78,15 +91,19 @@ func (s *Snapshot) neighbourClaims(v *VIP) []vip.Claim {
 	case !entry.InUse():
 		return nil
 	default:
-		return []vip.Claim{s.hardware(claim, entry.HardwareAddr)}
+		return []vip.Claim{s.hardware(claim, nil, entry.HardwareAddr)} // a memory shows no second owner
 	}
 }
 
-// hardware names the node that has a hardware address on any link.
-func (s *Snapshot) hardware(claim vip.Claim, hw string) vip.Claim {
-	return s.whose(claim, "hardware address "+hw, hw, func(n *Node) (bool, bool) {
+// hardware names the node that has a hardware address on any link. One that does
+// not tell its links is known by where this machine's frames for it go.
+func (s *Snapshot) hardware(claim vip.Claim, holders []string, hw string) vip.Claim {
+	return s.whose(claim, holders, "hardware address "+hw, hw, func(n *Node) (bool, bool) {
 		links, ok := n.Links.Get()
-		return slices.ContainsFunc(links, func(l Link) bool { return strings.EqualFold(l.HardwareAddr, hw) }), ok
+		if !ok {
+			return strings.EqualFold(n.Neighbour.Value().HardwareAddr, hw), false
+		}
+		return slices.ContainsFunc(links, func(l Link) bool { return strings.EqualFold(l.HardwareAddr, hw) }), true
 	})
 }
 
@@ -96,7 +113,7 @@ func (s *Snapshot) hardware(claim vip.Claim, hw string) vip.Claim {
 // speaks, and an older view that names somebody else is silent.
 func (s *Snapshot) electionClaims(v *VIP) []vip.Claim {
 	newest, _ := v.newestElection()
-	claims := make([]vip.Claim, 0, len(v.Elections))
+	claims, holders := make([]vip.Claim, 0, len(v.Elections)), s.holding(v.Addr)
 	for _, view := range v.Elections {
 		claim := vip.Claim{Witness: vip.Election, From: view.Node}
 		election, ok := view.Election.Get()
@@ -106,7 +123,7 @@ func (s *Snapshot) electionClaims(v *VIP) []vip.Claim {
 		case election.Revision < newest.Revision && election.first() != newest.first():
 			claim.Err = fmt.Sprintf("another member told a newer queue, of revision %d", newest.Revision)
 		case len(election.Candidates) > 0:
-			claim = s.host(claim, election.Candidates[0].Hostname)
+			claim = s.host(claim, holders, election.Candidates[0].Hostname)
 		}
 		claims = append(claims, claim)
 	}
@@ -132,8 +149,8 @@ func (e Election) first() string {
 }
 
 // host names the node that has a host name.
-func (s *Snapshot) host(claim vip.Claim, name string) vip.Claim {
-	return s.whose(claim, "host "+name, "host "+name, func(n *Node) (bool, bool) {
+func (s *Snapshot) host(claim vip.Claim, holders []string, name string) vip.Claim {
+	return s.whose(claim, holders, "host "+name, "host "+name, func(n *Node) (bool, bool) {
 		own, ok := n.Hostname.Get()
 		return cmp.Or(own, n.Name) == name, ok
 	})
@@ -142,8 +159,10 @@ func (s *Snapshot) host(claim vip.Claim, name string) vip.Claim {
 // whose completes the claim of a witness who saw a thing by which a node is
 // known: with the one node that it fits; with stranger where it fits none; or
 // with an error where that cannot be told, because it fits several, or because
-// of some node it is not known.
-func (s *Snapshot) whose(claim vip.Claim, thing, stranger string, fits func(*Node) (fit, known bool)) vip.Claim {
+// of some node it is not known. But where it fits none of the holders, of which
+// all is known, it is somebody beside them, whoever that is: no silence may hide
+// him.
+func (s *Snapshot) whose(claim vip.Claim, holders []string, thing, stranger string, fits func(*Node) (fit, known bool)) vip.Claim {
 	var bearers, blind []string
 	for i := range s.Nodes {
 		switch fit, known := fits(&s.Nodes[i]); {
@@ -158,6 +177,8 @@ func (s *Snapshot) whose(claim vip.Claim, thing, stranger string, fits func(*Nod
 		claim.Owner = bearers[0]
 	case len(bearers) > 1:
 		claim.Err = fmt.Sprintf("%s is that of %s", thing, strings.Join(bearers, " and "))
+	case len(holders) > 0 && len(blind) > 0 && !slices.ContainsFunc(holders, func(name string) bool { return slices.Contains(blind, name) }):
+		claim.Stranger, claim.Perhaps = stranger, blind
 	case len(blind) > 0:
 		claim.Err = fmt.Sprintf("%s fits no node that answered, and may be that of %s", thing, strings.Join(blind, " or "))
 	case len(s.Nodes) == 0:

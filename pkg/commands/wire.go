@@ -70,6 +70,12 @@ func (s *segment) fill(snap *cluster.Snapshot) {
 	for i := range snap.VIPs {
 		s.vip(snap.VIPs[i].Addr)
 	}
+	for i := range snap.Nodes {
+		// Who tells nothing of itself may answer for a VIP all the same.
+		if n := &snap.Nodes[i]; !n.Links.Known() && n.Addr.IsValid() {
+			n.Neighbour = cluster.See(s.client.Neighbour(n.Addr))
+		}
+	}
 	s.wg.Wait()
 	for i := range snap.VIPs {
 		v := &snap.VIPs[i]

@@ -63,6 +63,9 @@ type Claim struct {
 	// election "host" and a host name, that no node of the cluster has; "" where
 	// there is none.
 	Stranger string
+	// Perhaps are nodes that told too little of themselves, so that the stranger
+	// may be one of them.
+	Perhaps []string
 	// By is how the address came onto its node, for Address only.
 	By  Origin
 	Err string

@@ -41,13 +41,18 @@ func (h hearing) findings(owners []string) []Finding {
 // foreign is the sentence on somebody who is no node of the cluster.
 func (h hearing) foreign(c Claim, owners []string) string {
 	text := "foreign host: " + h.standing(owners) + ", but "
+	whose := "no control-plane node's"
+	if len(c.Perhaps) > 0 {
+		text = "foreign host, or " + oneOf(c.Perhaps) + ": " + h.standing(owners) + ", but "
+		whose += " that answered"
+	}
 	switch c.Witness {
 	case Certificate:
-		return text + "the server that answers on it shows a certificate that is no control-plane node's, " + short(c.Stranger)
+		return text + "the server that answers on it shows a certificate that is " + whose + ", " + short(c.Stranger)
 	case Neighbour:
-		return text + "this machine's neighbour table has " + c.Stranger + " for it, which is no control-plane node's"
+		return text + "this machine's neighbour table has " + c.Stranger + " for it, which is " + whose
 	default:
-		return text + c.Stranger + " answers for it on the wire, which is no control-plane node's"
+		return text + c.Stranger + " answers for it on the wire, which is " + whose
 	}
 }
 
@@ -99,6 +104,9 @@ func (h hearing) keyFindings(c Claim, owners []string) []Finding {
 	switch {
 	case c.Stranger != "":
 		elected = c.Stranger + ", which is no node of the cluster"
+		if len(c.Perhaps) > 0 {
+			elected += " that answered"
+		}
 	case c.Owner == "":
 		elected = "nobody"
 	}

@@ -22,6 +22,15 @@ func list(names []string) string {
 	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
+// oneOf joins names: a, b or c.
+func oneOf(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
 // verb is one for a single name, and many for more.
 func verb(names []string, one, many string) string {
 	if len(names) == 1 {
