@@ -215,7 +215,8 @@ func judgeAll(snap *cluster.Snapshot) []report.Judged {
 }
 
 // checkVIPs refuses a VIP that was asked for by hand and that no node has
-// configured or holds. Where a node is silent it may be the one that knows it.
+// configured or holds, or that is a node's own address. Where a node is silent it
+// may be the one that knows it.
 func (o *observer) checkVIPs(snap *cluster.Snapshot) error {
 	var configured []string
 	for _, v := range snap.VIPs {
@@ -224,6 +225,9 @@ func (o *observer) checkVIPs(snap *cluster.Snapshot) error {
 		}
 	}
 	for _, asked := range o.vips {
+		if node := ownedBy(snap, asked); node != "" {
+			return cli.WithHint(cli.Usagef("%s is %s's own address, and no VIP", asked, node), "leave out --vip to see the VIPs that there are")
+		}
 		if knownVIP(snap, asked) || slices.ContainsFunc(snap.Nodes, func(n cluster.Node) bool { return !n.VIPs.Known() }) {
 			continue
 		}
@@ -234,6 +238,21 @@ func (o *observer) checkVIPs(snap *cluster.Snapshot) error {
 		return cli.WithHint(err, "configured: %s", joined(configured))
 	}
 	return nil
+}
+
+// ownedBy names the node that goes by the address, "" where there is none, or
+// where somebody has it configured as a VIP, so that going by it is a fault.
+func ownedBy(snap *cluster.Snapshot, addr netip.Addr) string {
+	name := ""
+	for _, n := range snap.Nodes {
+		if slices.Contains(n.VIPs.Value(), addr) {
+			return ""
+		}
+		if slices.Contains(n.NodeIPs.Value(), addr) {
+			name = n.Name
+		}
+	}
+	return name
 }
 
 func knownVIP(snap *cluster.Snapshot, addr netip.Addr) bool {
