@@ -2,6 +2,7 @@ package talos
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -175,4 +176,23 @@ func TestManyThatHang(t *testing.T) {
 	if len(snap.Nodes) != maxMachines || !strings.HasPrefix(names(snap), allThree) {
 		t.Errorf("%d rows: %s; want a row for each member", len(snap.Nodes), names(snap))
 	}
+}
+
+// However many lie together, and however little each names: the whole of a look
+// has an end.
+func TestVisitsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	timed, cancel := context.WithCancel(t.Context())
+	cancel() // nobody is waited for
+	s := newSurvey(timed, w.client("10.5.0.2"), CollectOptions{Facts: Ownership})
+	for i := range 2 * maxVisits {
+		s.meet(machine{addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)})}}, nil)
+	}
+	if len(s.visits) != maxVisits {
+		t.Errorf("%d machines are asked where %d were named; want %d at most", len(s.visits), 2*maxVisits, maxVisits)
+	}
+	for s.pending > 0 {
+		(<-s.events)()
+	}
+	close(s.over)
 }
