@@ -97,6 +97,35 @@ func elected(hosts ...string) change {
 	})
 }
 
+// forwarded has nodes be reached through a proxy.
+func forwarded(s *Snapshot) { s.Forwarded = true }
+
+// named has the certificates on the node's own address, and the VIP's if it is the
+// same, be for its host name, as Talos's are.
+func named(i int) change {
+	return func(s *Snapshot) {
+		server := s.Nodes[i-1].APIServer.Value()
+		server.Certificate.DNSNames = []string{"kubernetes", fmt.Sprintf("CP-%d", i)}
+		s.Nodes[i-1].APIServer = Got(server)
+		apid := s.Nodes[i-1].Apid.Value()
+		apid.DNSNames = server.Certificate.DNSNames
+		s.Nodes[i-1].Apid = Got(apid)
+		if v := &s.VIPs[1]; v.APIServer.Value().Certificate.Fingerprint == server.Certificate.Fingerprint {
+			v.APIServer = Got(server)
+		}
+		if v := &s.VIPs[1]; v.Apid.Value().Fingerprint == apid.Fingerprint {
+			v.Apid = Got(apid)
+		}
+	}
+}
+
+// unseen has nobody answer at the nodes' addresses from here.
+func unseen(s *Snapshot) {
+	for i := range s.Nodes {
+		s.Nodes[i].APIServer, s.Nodes[i].Apid = Got(APIServer{Error: "no route to host"}), Missed[Certificate](errDown)
+	}
+}
+
 // told writes claims down, without those of the nodes.
 func told(claims []vip.Claim) string {
 	var words []string

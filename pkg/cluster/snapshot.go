@@ -27,6 +27,11 @@ type Snapshot struct {
 	// Endpoints are the endpoints of the talosconfig, or of --endpoints, as
 	// written, with the addresses they resolve to.
 	Endpoints []Endpoint `json:"endpoints"`
+	// Forwarded says that the context reaches the nodes through a proxy only, such
+	// as Omni. Then whoever looked is as a rule not in the nodes' network: those
+	// who answer at the nodes' addresses and the VIPs from here may be nobody, or
+	// another network's, and count only as far as they are known to be a node.
+	Forwarded bool `json:"forwarded,omitempty"`
 	// Nodes are the control-plane nodes, all of them, whatever the
 	// talosconfig's nodes say; in the order of their names.
 	Nodes []Node `json:"nodes"`

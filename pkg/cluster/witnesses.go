@@ -40,13 +40,15 @@ func (s *Snapshot) certificateClaims(v *VIP) []vip.Claim {
 	case server != "":
 		claim = s.whose(claim, holders, "the certificate", server, func(n *Node) (bool, bool) {
 			own := n.APIServer.Value().Certificate.Fingerprint
-			return own == server, own != ""
+			return own == server && s.AnswersAs(n, v.APIServer.Value().Certificate), own != ""
 		})
+		claim = s.fromHere(v, claim)
 	case apid != "":
 		claim = s.whose(claim, holders, "apid's certificate", apid, func(n *Node) (bool, bool) {
 			own := n.Apid.Value().Fingerprint
-			return own == apid, own != ""
+			return own == apid && s.AnswersAs(n, v.Apid.Value()), own != ""
 		})
+		claim = s.fromHere(v, claim)
 	case asked(v.APIServer):
 		claim.Err = cmp.Or(v.APIServer.Err(), v.APIServer.Value().Error, "no certificate was shown")
 	default:
@@ -74,7 +76,7 @@ func (s *Snapshot) arpClaims(v *VIP) []vip.Claim {
 	for _, r := range replies {
 		claims = append(claims, s.hardware(claim, holders, r.HardwareAddr))
 	}
-	return claims
+	return s.onWire(v, claims)
 }
 
 // neighbourClaims are none where the table says nothing, for on a healthy
@@ -91,7 +93,8 @@ func (s *Snapshot) neighbourClaims(v *VIP) []vip.Claim {
 	case !entry.InUse():
 		return nil
 	default:
-		return []vip.Claim{s.hardware(claim, nil, entry.HardwareAddr)} // a memory shows no second owner
+		// A memory shows no second owner.
+		return []vip.Claim{s.fromHere(v, s.hardware(claim, nil, entry.HardwareAddr))}
 	}
 }
 

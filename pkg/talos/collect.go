@@ -54,7 +54,7 @@ func (c *Client) Collect(ctx context.Context, opts CollectOptions) (*cluster.Sna
 	opts.Again = min(opts.Again, c.cfg.Timeout/2)
 	snap := &cluster.Snapshot{
 		APIVersion: cluster.APIVersion, Kind: cluster.Kind,
-		TakenAt: time.Now(), Context: c.cfg.Context,
+		TakenAt: time.Now(), Context: c.cfg.Context, Forwarded: c.cfg.forwarded,
 	}
 	if opts.Facts&details != 0 {
 		snap.EtcdLaterAfter = opts.Again.Seconds()
@@ -92,6 +92,7 @@ func (s *survey) seed() {
 	s.endpoints = parseAll(cfg.Endpoints)
 	nodes := parseAll(cfg.Nodes)
 	if cfg.forwarded {
+		s.tellCredentials(nil, errNoWayToEtcd)
 		for _, e := range nodes {
 			addr, _ := netip.ParseAddr(e.at.host)
 			s.start(&visit{target: target{node: cmp.Or(e.at.host, e.name)}, at: addr.Unmap(), origin: fromNodes})

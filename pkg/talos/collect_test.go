@@ -400,4 +400,7 @@ func TestForwardedContext(t *testing.T) {
 	if len(w.dials) != 1 {
 		t.Errorf("dialled %v; want the endpoint only", w.dials)
 	}
+	if direct, err := w.client("10.5.0.2").Collect(t.Context(), CollectOptions{}); err != nil || direct.Forwarded || !snap.Forwarded {
+		t.Errorf("forwarded = %t, and %t (%v) where nodes are dialled; want it said of the proxy only", snap.Forwarded, direct.Forwarded, err)
+	}
 }

@@ -73,16 +73,16 @@ func (s *survey) tellCredentials(got *EtcdCredentials, err error) {
 	s.opts.EtcdCredentials(got, err)
 }
 
+// errNoWayToEtcd is why no node is asked for them behind a proxy: what answers on
+// port 2379 of a node's address here may be no node of this cluster.
+var errNoWayToEtcd = &EtcdAccessError{
+	Err:  errors.New("this context reaches the nodes through a proxy only, and etcd must be dialled directly"),
+	hint: "give a talosconfig of the cluster's own with the role os:admin, on a network that reaches port 2379 of the nodes",
+}
+
 // askCredentials asks one node.
 func (s *survey) askCredentials(a *attempt) {
 	if s.opts.EtcdCredentials == nil || s.credentials.told {
-		return
-	}
-	if s.client.cfg.forwarded {
-		s.tellCredentials(nil, &EtcdAccessError{
-			Err:  errors.New("this context reaches the nodes through a proxy only, and etcd must be dialled directly"),
-			hint: "give a talosconfig of the cluster's own with the role os:admin, on a network that reaches port 2379 of the nodes",
-		})
 		return
 	}
 	ctx, cancel := context.WithCancel(a.ctx)
