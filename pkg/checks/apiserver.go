@@ -20,11 +20,40 @@ func speaksKubernetes(status int) bool {
 
 func apiServerReady(s *cluster.Snapshot) Finding {
 	t := among(s)
+	good := "%d nodes' kube-apiservers are ready"
 	for i := range s.Nodes {
-		judgeAPIServer(&t, &s.Nodes[i])
+		n := &s.Nodes[i]
+		if seenHere(s, n) {
+			judgeAPIServer(&t, n)
+			continue
+		}
+		judgePod(&t, n)
+		good = "%d nodes' kube-apiservers are ready, by their kubelets' word: nodes are reached through a proxy"
 	}
-	return t.finding(fmt.Sprintf("%d nodes' kube-apiservers are ready", t.good),
+	return t.finding(fmt.Sprintf(good, t.good),
 		"talosctl -n NODE logs -k kube-system/kube-apiserver...; the VIP stays on a node whose kube-apiserver is dead")
+}
+
+// seenHere says whether it is the node whose port was seen from here, and not
+// perhaps another network's.
+func seenHere(s *cluster.Snapshot, n *cluster.Node) bool {
+	return s.AnswersAs(n, n.APIServer.Value().Certificate)
+}
+
+// judgePod believes the kubelet on a node whose port cannot be seen.
+func judgePod(t *tally, n *cluster.Node) {
+	switch pod, ok := n.StaticPod.Get(); {
+	case !ok && saidNothing(n):
+		t.silence(n)
+	case !ok && (n.StaticPod == cluster.Seen[cluster.APIServerPod]{} || denied(n.StaticPod.Err())):
+		t.elsewhere(n.Name)
+	case !ok:
+		miss(t, n.Name, "kube-apiserver's pod", n.StaticPod)
+	case !pod.Ready:
+		t.say(Fail, "%s: kube-apiserver's pod (%s) is not ready", n.Name, orElse(pod.Phase, "no phase"))
+	default:
+		t.pass()
+	}
 }
 
 // judgeAPIServer believes /readyz where it was told, else the kubelet's word
@@ -64,18 +93,30 @@ func noWord(n *cluster.Node) bool {
 	return saidNothing(n) && !heard
 }
 
+// unheard is noWord where what answers at the node's address is the node; where it
+// may be another's, only the Talos API speaks for it.
+func unheard(s *cluster.Snapshot, n *cluster.Node) bool {
+	return noWord(n) || saidNothing(n) && !seenHere(s, n)
+}
+
 func certificateCoversVIP(s *cluster.Snapshot) Finding {
 	return eachVIP(s, "every certificate names "+joined(addrs(s.VIPs)),
 		"put the VIP into cluster.apiServer.certSANs: else a node's certificate is rewritten, and its kube-apiserver restarted, when it first takes over",
 		func(t *tally, v cluster.VIP) {
-			judgeCertificate(t, Fail, v.Addr, v.Addr.String(), v.APIServer)
+			if answersHere(s, v) {
+				judgeCertificate(t, Fail, v.Addr, v.Addr.String(), v.APIServer)
+			} else {
+				t.elsewhere(v.Addr.String())
+			}
 			for i := range s.Nodes {
-				n := &s.Nodes[i]
-				if noWord(n) {
+				switch n := &s.Nodes[i]; {
+				case unheard(s, n):
 					t.silence(n)
-					continue
+				case !seenHere(s, n):
+					t.elsewhere(n.Name)
+				default:
+					judgeCertificate(t, Warn, v.Addr, n.Name, n.APIServer)
 				}
-				judgeCertificate(t, Warn, v.Addr, n.Name, n.APIServer)
 			}
 		})
 }

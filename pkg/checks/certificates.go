@@ -19,8 +19,10 @@ func certificatesLast(s *cluster.Snapshot) Finding {
 		n := &s.Nodes[i]
 		server, ok := n.APIServer.Get()
 		switch {
-		case noWord(n):
+		case unheard(s, n):
 			t.silence(n)
+		case !seenHere(s, n):
+			t.elsewhere(n.Name)
 		case !ok:
 			miss(&t, n.Name, "serving certificate", n.APIServer)
 		default:

@@ -27,8 +27,11 @@ func nodesAnswer(s *cluster.Snapshot) Finding {
 			t.pass()
 		}
 	}
-	return t.finding(fmt.Sprintf("%d of %d nodes answer", t.good, len(s.Nodes)),
-		"check that the node is on, and that port 50000 of its own address is open from here")
+	hint := "check that the node is on, and that port 50000 of its own address is open from here"
+	if s.Forwarded {
+		hint = "check that the node is on, and that the proxy reaches it"
+	}
+	return t.finding(fmt.Sprintf("%d of %d nodes answer", t.good, len(s.Nodes)), hint)
 }
 
 func nodesReady(s *cluster.Snapshot) Finding {
@@ -104,6 +107,9 @@ func hostnamesDiffer(s *cluster.Snapshot) Finding {
 func endpointNotVIP(s *cluster.Snapshot) Finding {
 	if len(s.VIPs) == 0 {
 		return Finding{Skip, "no VIP is known", ""}
+	}
+	if s.Forwarded {
+		return Finding{Skip, "the endpoint is a proxy, and no node", ""}
 	}
 	var t tally
 	for _, e := range s.Endpoints {

@@ -17,6 +17,8 @@ type tally struct {
 	// said nothing at all.
 	of   int
 	mute []string
+	// unseen are those whose servers nobody here is known to have seen.
+	unseen []string
 }
 
 // among is the tally of a check that judges every node.
@@ -59,10 +61,32 @@ func (t *tally) silence(n *cluster.Node) {
 	}
 }
 
+// elsewhere counts a node, or a VIP, of which it cannot be told from here who
+// answers there, for nodes are reached through a proxy. It is no fault of the
+// cluster.
+func (t *tally) elsewhere(who string) {
+	if !slices.Contains(t.unseen, who) {
+		t.unseen = append(t.unseen, who)
+	}
+}
+
+const (
+	seenElsewhere = "cannot be seen from here: nodes are reached through a proxy, and who answers at such an address here may be another network's"
+	hintElsewhere = "run vipctl in the nodes' own network, with a talosconfig that has the nodes as endpoints"
+)
+
+// notSeen is what could not be seen from here, in few words.
+func (t *tally) notSeen() []string {
+	if len(t.unseen) == 0 {
+		return nil
+	}
+	return []string{strings.Join(t.unseen, ", ") + " " + seenElsewhere}
+}
+
 // notKnown is what was not learned, in few words for the nodes that said
 // nothing. rest says that nothing speaks against the others.
 func (t *tally) notKnown(rest bool) []string {
-	list := slices.Concat(t.said[Unknown], t.said[Skip])
+	list := slices.Concat(t.said[Unknown], t.said[Skip], t.notSeen())
 	if len(t.mute) == 0 {
 		return list
 	}
@@ -100,6 +124,8 @@ func (t *tally) finding(good, hint string) Finding {
 		return Finding{Warn, strings.Join(slices.Concat(t.said[Warn], t.notKnown(false)), "; "), hint}
 	case len(t.said[Unknown])+len(t.mute) > 0:
 		return Finding{Unknown, strings.Join(t.notKnown(true), "; "), ""}
+	case len(t.unseen) > 0:
+		return Finding{Skip, strings.Join(slices.Concat(t.said[Skip], t.notSeen()), "; "), hintElsewhere}
 	case len(t.said[Skip]) > 0:
 		return Finding{Skip, strings.Join(t.said[Skip], "; "), ""}
 	case t.good > 0:

@@ -102,6 +102,8 @@ func vipAnswers(s *cluster.Snapshot) Finding {
 			got, ok := v.APIServer.Get()
 			who := netip.AddrPortFrom(v.Addr, apiServerPort)
 			switch {
+			case !answersHere(s, v):
+				t.elsewhere(who.String())
 			case !ok:
 				miss(t, who.String(), "answer", v.APIServer)
 			case got.HandshakeOnly():
@@ -123,7 +125,11 @@ func vipAnsweredByOwner(s *cluster.Snapshot) Finding {
 		"a neighbour's ARP entry may be stale, or another machine has the address: compare ip neigh with vipctl owner -o wide",
 		func(t *tally, v cluster.VIP) {
 			seen := v.APIServer.Value().Certificate.Fingerprint
-			if seen == "" {
+			switch {
+			case !answersHere(s, v):
+				t.elsewhere(v.Addr.String())
+				return
+			case seen == "":
 				t.say(Unknown, "%s: the serving certificate is not known", v.Addr)
 				return
 			}
@@ -144,6 +150,15 @@ func vipAnsweredByOwner(s *cluster.Snapshot) Finding {
 				t.pass()
 			}
 		})
+}
+
+// answersHere says whether what answers on the VIP from here is one of the nodes,
+// and not perhaps another network's.
+func answersHere(s *cluster.Snapshot, v cluster.VIP) bool {
+	cert := v.APIServer.Value().Certificate
+	return !s.Forwarded || slices.ContainsFunc(s.Nodes, func(n cluster.Node) bool {
+		return n.APIServer.Value().Certificate.Fingerprint == cert.Fingerprint && s.AnswersAs(&n, cert)
+	})
 }
 
 // whoseCertificate returns the nodes that present that certificate on their

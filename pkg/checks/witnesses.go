@@ -69,7 +69,7 @@ func testimony(t *tally, s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdi
 	for _, c := range s.Claims(addr) {
 		switch {
 		case c.Witness == vip.Address:
-		case c.Err != "" && answered(s, addr, c.Witness): // and it cannot be told for whom
+		case c.Err != "" && !s.Forwarded && answered(s, addr, c.Witness): // and it cannot be told for whom
 			t.say(Unknown, "%s: %s", addr, c.Err)
 		case c.Err != "":
 			silent = append(silent, fmt.Sprintf("%s could not be asked (%s)", c.Witness, c.Err))
