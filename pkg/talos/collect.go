@@ -78,6 +78,9 @@ func (c *Client) Collect(ctx context.Context, opts CollectOptions) (*cluster.Sna
 	if !slices.ContainsFunc(s.visits, (*visit).ok) {
 		return snap, c.unreachable(s.endpoints, s.visits)
 	}
+	if c.cfg.forwarded && len(rows) == 0 { // no endpoint stands for a node there
+		return snap, noControlPlane(s.visits)
+	}
 	if !slices.ContainsFunc(s.visits, func(v *visit) bool { return v.ok() && v.reply.granted }) {
 		return snap, &RightsError{Context: c.cfg.Context}
 	}
@@ -138,6 +141,16 @@ func (s *survey) begin(e *endpoint, why origin) {
 		}
 		s.start(v)
 	}
+}
+
+// noControlPlane says that whoever answered through a proxy is no control-plane
+// node, and names none.
+func noControlPlane(visits []*visit) error {
+	err := &UnreachableError{}
+	for _, v := range visits {
+		err.Causes = append(err.Causes, v.target.String()+": no control-plane node answers there")
+	}
+	return err
 }
 
 // unreachable says of each endpoint why it did not answer.

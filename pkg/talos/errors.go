@@ -30,6 +30,8 @@ func (e *UnreachableError) Hint() string {
 	switch {
 	case strings.Contains(all, "unknown authority"), strings.Contains(all, "tls: bad certificate"), strings.Contains(all, "tls: unknown certificate"):
 		return "these credentials are not this cluster's: choose another with --context or --talosconfig"
+	case strings.Contains(all, notAccepted):
+		return "sign in anew with talosctl and this context, or give the key of a service account: OMNI_SERVICE_ACCOUNT_KEY"
 	case strings.Contains(all, "cannot be resolved"):
 		return "name control-plane nodes by address with --endpoints"
 	default:
@@ -91,10 +93,15 @@ func answered(err error) bool {
 	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return false
+	case codes.Unauthenticated: // a proxy's: no node has heard of it
+		return false
 	default:
 		return !strings.Contains(err.Error(), "no request forwarding")
 	}
 }
+
+// notAccepted is what a proxy's refusal of a signature is called.
+const notAccepted = "the proxy does not accept these credentials"
 
 // plain says in a person's words why a call to t failed. took is how long it
 // was waited for.
@@ -116,6 +123,8 @@ func plain(err error, t target, took time.Duration) error {
 		return fmt.Errorf("this version of Talos does not know it: %s", text)
 	case status.Code(err) == codes.PermissionDenied:
 		return notAuthorized(text)
+	case status.Code(err) == codes.Unauthenticated:
+		return fmt.Errorf("%s: %s", notAccepted, text)
 	case status.Code(err) == codes.Unimplemented:
 		return fmt.Errorf("not supported by this node: %s", text)
 	case status.Code(err) == codes.ResourceExhausted && strings.Contains(text, "larger than max"):

@@ -13,6 +13,7 @@ import (
 	"github.com/cosi-project/runtime/pkg/state"
 	cosiclient "github.com/cosi-project/runtime/pkg/state/protobuf/client"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
+	"google.golang.org/grpc/metadata"
 )
 
 // How a watch finds out that a node is gone, and back. A silent peer is found
@@ -139,12 +140,23 @@ func (w *addressWatch) once(ctx context.Context) error {
 	adapter := cosiclient.NewAdapter(cosiv1alpha1.NewStateClient(l.api.Conn()), cosiclient.WithDisableWatchRetry())
 	kind := resource.NewMetadata(network.NamespaceName, network.AddressStatusType, "", resource.VersionUndefined)
 	late := time.AfterFunc(watchPatience, func() { lost(context.DeadlineExceeded) }) // it waits for the stream's head
-	err = adapter.WatchKind(ctx, kind, events, state.WithBootstrapContents(true))
+	err = adapter.WatchKind(l.toCluster(ctx), kind, events, state.WithBootstrapContents(true))
 	late.Stop()
 	if err != nil {
 		return cmp.Or(context.Cause(ctx), err)
 	}
 	return w.follow(ctx, events, asked)
+}
+
+// toCluster names the cluster to a proxy, as the client library does of every call
+// but those over its bare connection (machinery v1.13.9 client/
+// grpc_connection_wrapper.go).
+func (l *link) toCluster(ctx context.Context) context.Context {
+	ctx = metadata.AppendToOutgoingContext(ctx, "runtime", "Talos")
+	if name := l.api.GetClusterName(); name != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "context", name)
+	}
+	return ctx
 }
 
 // follow turns what the watch brings, and what the node answers, into lists
