@@ -23,8 +23,11 @@ import (
 // The tests drive the whole program as its users do: this test binary is
 // vipctl where it is started under that name, also by the lab.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "vipctl" {
+	switch name := filepath.Base(os.Args[0]); name {
+	case "vipctl":
 		os.Exit(commands.Main())
+	case omniProxy, omniLaptop:
+		os.Exit(omniPart(name))
 	}
 	sideBySide()
 	os.Exit(m.Run())

@@ -45,18 +45,23 @@ type ownerWatch struct {
 // os:reader.
 func (l *testLab) watch() *ownerWatch {
 	l.t.Helper()
+	return watchBy(l.t, command(l.t, "lab", "exec", "--name", l.name, "--", "sh", "-c", "exec vipctl owner --watch -o json --talosconfig $TALOSCONFIG-reader"))
+}
+
+// watchBy starts a command that is one, wherever.
+func watchBy(t *testing.T, cmd *exec.Cmd) *ownerWatch {
+	t.Helper()
 	schema, err := jsonschema.NewCompiler().Compile("../../schemas/ownershipevent.json")
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
-	w := &ownerWatch{t: l.t, schema: schema, grown: make(chan struct{}), ended: make(chan struct{}),
-		cmd: command(l.t, "lab", "exec", "--name", l.name, "--", "sh", "-c", "exec vipctl owner --watch -o json --talosconfig $TALOSCONFIG-reader")}
+	w := &ownerWatch{t: t, schema: schema, grown: make(chan struct{}), ended: make(chan struct{}), cmd: cmd}
 	out, err := w.cmd.StdoutPipe()
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := w.cmd.Start(); err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	wall, start := time.Now().Round(0), monotonic()
 	go func() {
