@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/cluster"
 	"github.com/vipctl/vipctl/pkg/report"
 	"github.com/vipctl/vipctl/pkg/talos"
 	"github.com/vipctl/vipctl/pkg/vip"
@@ -89,7 +90,7 @@ func ownerReport(ctx context.Context, f *Factory, opts *ownerOptions) (*report.O
 	}
 	doc := report.NewOwnership(seen.snap, judged...)
 	doc.Nodes = shownNodes(doc.Nodes, seen.rows, len(f.flags.Nodes) > 0)
-	return doc, ownerCode(judged), late
+	return doc, ownerCode(seen.snap, judged), late
 }
 
 // chosen are the VIPs that --vip names; all of them where it names none. A look
@@ -113,13 +114,18 @@ func (f *Factory) chosen(judged []report.Judged) ([]report.Judged, error) {
 }
 
 // ownerCode maps verdicts to the exit code; the worst counts. A cluster
-// without any VIP has no owner of one.
-func ownerCode(judged []report.Judged) cli.ExitCode {
+// without any VIP has no owner of one; but a node that does not say what it has
+// configured may have one.
+func ownerCode(snap *cluster.Snapshot, judged []report.Judged) cli.ExitCode {
 	codes := map[vip.Ownership]cli.ExitCode{
 		vip.Owned: cli.ExitOK, vip.Unowned: cli.ExitBad, vip.Disputed: cli.ExitBad,
 		vip.SplitBrain: cli.ExitSplitBrain, vip.Unknown: cli.ExitInconclusive,
 	}
-	if len(judged) == 0 {
+	mute := func(n cluster.Node) bool { return !n.VIPs.Known() }
+	switch {
+	case len(judged) == 0 && slices.ContainsFunc(snap.Nodes, mute):
+		return cli.ExitInconclusive
+	case len(judged) == 0:
 		return cli.ExitBad
 	}
 	all := make([]cli.ExitCode, 0, len(judged))

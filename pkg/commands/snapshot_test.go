@@ -188,3 +188,37 @@ func TestASnapshotReplacesNoDevice(t *testing.T) {
 		t.Errorf("%s = %v, %v after saving there; want it the device still", os.DevNull, info, err)
 	}
 }
+
+// A node that does not say which VIPs it has may have one: that there is none
+// is then not known.
+func TestNoVIPIsKnown(t *testing.T) {
+	none := kept()
+	none.VIPs = []cluster.VIP{}
+	for i := range none.Nodes {
+		none.Nodes[i].VIPs = cluster.Got([]netip.Addr{})
+	}
+	mute := kept()
+	mute.VIPs = []cluster.VIP{}
+	for i := range mute.Nodes {
+		mute.Nodes[i].VIPs = cluster.Missed[[]netip.Addr](errors.New("this version of Talos does not know it"))
+	}
+	for _, tt := range []struct {
+		name string
+		snap *cluster.Snapshot
+		code cli.ExitCode
+		says []string
+	}{
+		{"every node says that it has none", none, cli.ExitBad, []string{"no VIP\n"}},
+		{"no node says", mute, cli.ExitInconclusive, []string{"no VIP is known", "--vip ADDRESS", "configured VIPs: this version of Talos does not know it"}},
+	} {
+		h := newHarness(t)
+		if code := h.run("owner", "--from", file(t, tt.snap)); code != tt.code {
+			t.Errorf("%s: owner = exit code %d; want %d", tt.name, code, tt.code)
+		}
+		for _, part := range tt.says {
+			if !strings.Contains(h.out.String(), part) {
+				t.Errorf("%s: owner says %q; want %q in it", tt.name, h.out, part)
+			}
+		}
+	}
+}

@@ -74,7 +74,7 @@ func (l *OwnershipList) Grids(wide bool) []Grid {
 		case i.Failure != nil:
 			all.failed(i.Failure)
 		case len(i.Document.VIPs) == 0:
-			all.row(i.Document.Context, "", "no VIP")
+			all.row(i.Document.Context, "", i.Document.noVIP())
 			all.rest(i.Document.Context, i.Document.Grids(wide)[1:])
 		default:
 			grids := i.Document.Grids(wide)

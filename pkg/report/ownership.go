@@ -173,6 +173,8 @@ func newNodeOwnership(s *cluster.Snapshot, n *cluster.Node) NodeOwnership {
 		row.Error = n.Reachable.Err()
 	case !n.Addresses.Known():
 		row.Error = "addresses: " + n.Addresses.Err()
+	case !n.VIPs.Known():
+		row.Error = "configured VIPs: " + n.VIPs.Err()
 	}
 	return row
 }

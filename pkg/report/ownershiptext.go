@@ -13,7 +13,11 @@ import (
 // could not be asked, or not directly.
 func (o *Ownership) Grids(wide bool) []Grid {
 	if len(o.VIPs) == 0 {
-		return slices.Concat([]Grid{{Title: "no VIP"}}, o.nodeGrids(wide))
+		none := Grid{Title: o.noVIP()}
+		if none.Title != "no VIP" {
+			none.Footer = []string{"not every node says which it has configured: --vip ADDRESS asks for one by hand"}
+		}
+		return slices.Concat([]Grid{none}, o.nodeGrids(wide))
 	}
 	vips := Grid{Header: []string{"VIP", "VERDICT", "OWNER", "LINK", "WITNESSES"}}
 	for _, v := range o.VIPs {
@@ -30,6 +34,14 @@ func (o *Ownership) Grids(wide bool) []Grid {
 		}
 	}
 	return slices.Concat(grids, o.nodeGrids(wide))
+}
+
+// noVIP says that there is no VIP to be shown, or that it is not known.
+func (o *Ownership) noVIP() string {
+	if slices.ContainsFunc(o.Nodes, func(n NodeOwnership) bool { return n.Error != "" }) {
+		return "no VIP is known"
+	}
+	return "no VIP"
 }
 
 // lines are what there is to say of a VIP: the reason, what the cluster shows to
