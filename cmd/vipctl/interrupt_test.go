@@ -4,6 +4,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -170,5 +172,43 @@ func TestLabRunPassesOneInterrupt(t *testing.T) {
 	r.signal(syscall.SIGTERM)
 	if ended := r.end(); ended.code != 41 {
 		t.Errorf("one interrupt and SIGTERM; want exit code 41\n%s", ended)
+	}
+}
+
+// Nobody may ever write what --from is to read.
+func TestInterruptOfASnapshotThatDoesNotCome(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "snapshot")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"owner", "etcd", "doctor"} {
+		r := start(t, "", command, "--from", pipe, "-o", "json")
+		writer := opened(t, pipe) // and says nothing
+		r.signal(syscall.SIGINT)
+		ended := r.end()
+		_ = writer.Close()
+		var doc struct {
+			Kind, Error string
+			ExitCode    int
+		}
+		ended.decode(t, &doc)
+		if ended.code != 130 || doc.Kind != "Error" || doc.Error != "interrupted" || doc.ExitCode != 130 || ended.stderr != "error: interrupted\n" {
+			t.Errorf("want it interrupted, exit code 130\n%s", ended)
+		}
+	}
+}
+
+// opened is the pipe, open for writing, once somebody reads it.
+func opened(t *testing.T, pipe string) *os.File {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		file, err := os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err == nil {
+			return file
+		}
+		if !errors.Is(err, syscall.ENXIO) || time.Now().After(end) {
+			t.Fatalf("nobody reads the pipe: %v", err)
+		}
 	}
 }

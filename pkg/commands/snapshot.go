@@ -60,7 +60,7 @@ func (s *snapshotFlags) check(cmd *cobra.Command) error {
 // whole also where the error is a lateError.
 func (s *snapshotFlags) source(ctx context.Context, f *Factory, collect func(context.Context) (*survey, error)) (*survey, error) {
 	if s.From != "" {
-		snap, err := f.readSnapshot(s.From)
+		snap, err := f.readSnapshot(ctx, s.From)
 		if err != nil {
 			return nil, err
 		}
@@ -118,19 +118,14 @@ func naming(path string, err error) error {
 // some ten KiB a node.
 const maxSnapshot = 64 << 20
 
-func (f *Factory) readSnapshot(path string) (*cluster.Snapshot, error) {
-	in := f.Streams.In
+func (f *Factory) readSnapshot(ctx context.Context, path string) (*cluster.Snapshot, error) {
+	data, err := f.readSource(ctx, path)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if path == "-" {
 		path = "stdin"
-	} else {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, notSnapshot(fmt.Errorf("--from: %w", err))
-		}
-		defer func() { _ = file.Close() }()
-		in = file
 	}
-	data, err := io.ReadAll(io.LimitReader(in, maxSnapshot+1))
 	if err == nil && len(data) > maxSnapshot {
 		err = fmt.Errorf("%s is larger than any snapshot", path)
 	}
@@ -142,6 +137,38 @@ func (f *Factory) readSnapshot(path string) (*cluster.Snapshot, error) {
 		return nil, notSnapshot(fmt.Errorf("--from: %s: %w", path, err))
 	}
 	return snap, nil
+}
+
+// readSource reads the file, or stdin, until it ends, is too large, or ctx is
+// cancelled: nobody may ever write to a pipe or a terminal, and neither opening
+// nor reading one can be called off. Then a goroutine is left behind, which
+// ends with the process.
+func (f *Factory) readSource(ctx context.Context, path string) ([]byte, error) {
+	type contents struct {
+		data []byte
+		err  error
+	}
+	read := make(chan contents, 1)
+	go func() {
+		in := f.Streams.In
+		if path != "-" {
+			file, err := os.Open(path)
+			if err != nil {
+				read <- contents{err: err}
+				return
+			}
+			defer func() { _ = file.Close() }()
+			in = file
+		}
+		data, err := io.ReadAll(io.LimitReader(in, maxSnapshot+1))
+		read <- contents{data, err}
+	}()
+	select {
+	case c := <-read:
+		return c.data, c.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func notSnapshot(err error) error {
