@@ -101,6 +101,13 @@ func TestBadInput(t *testing.T) {
 	garbage := write(t, "garbage", "garbage\n")
 	unknownKey := write(t, "config.yaml", "apiVersion: vipctl.dev/v1alpha1\nnodez: {}\n")
 	notYAML := write(t, "config.yaml", "vips: [\n")
+	half := write(t, "half.json", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":[{"na`)
+	another := write(t, "ownership.json", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Ownership","vips":[]}`)
+	newer := write(t, "newer.json", `{"apiVersion":"vipctl.dev/v7","kind":"Snapshot","nodes":{}}`)
+	huge := write(t, "huge.json", "")
+	if err := os.Truncate(huge, 64<<20+1); err != nil { // a hole, which takes no room
+		t.Fatal(err)
+	}
 
 	for _, row := range []badInput{
 		{name: "no talosconfig", args: "owner", code: 2, err: "no talosconfig found: tried ", hint: "--talosconfig or TALOSCONFIG"},
@@ -131,7 +138,17 @@ func TestBadInput(t *testing.T) {
 		{name: "an unknown category", args: "doctor --category frob", code: 2, err: `"frob"`, hint: "etcd"},
 		{name: "an unknown status to fail on", args: "doctor --fail-on pass", code: 2, err: `--fail-on: unknown status "pass"`, hint: "warn or fail"},
 		{name: "no snapshot there", args: "doctor --from /nonexistent/snapshot", code: 2, err: "--from: open /nonexistent/snapshot", hint: "--save"},
-		{name: "garbage for a snapshot", args: "doctor --from " + garbage, code: 2, err: "--from: " + garbage, hint: "--save"},
+		{name: "garbage for a snapshot", args: "doctor --from " + garbage, code: 2, err: "--from: " + garbage + ": not a snapshot: ", hint: "--save"},
+		{name: "half a snapshot", args: "owner --from " + half, code: 2, err: "--from: " + half + ": not a snapshot: unexpected end of JSON input", hint: "--save"},
+		{name: "another document for a snapshot", args: "etcd --from " + another, code: 2, err: "--from: " + another + `: not a snapshot: its kind is "Ownership"`, hint: "--save"},
+		{name: "a snapshot of a newer vipctl", args: "owner --from " + newer, code: 2, err: "--from: " + newer + `: a snapshot of version "vipctl.dev/v7"`, hint: "newer one"},
+		{name: "a directory for a snapshot", args: "etcd --from " + filepath.Dir(half), code: 2, err: "--from: read " + filepath.Dir(half) + ": is a directory", hint: "--save"},
+		{name: "a snapshot that is too large", args: "owner --from " + huge, code: 2, err: "--from: " + huge + " is larger than any snapshot", hint: "--save"},
+		{name: "a kubeconfig that is not there, and not needed", args: "owner --kubeconfig /nonexistent/kubeconfig --talosconfig " + good, code: 2, err: "kubeconfig /nonexistent/kubeconfig: ", hint: "--kubeconfig"},
+		{name: "one that is needed by nothing at all", args: "etcd --kubeconfig /nonexistent/kubeconfig --talosconfig " + good, code: 2, err: "kubeconfig /nonexistent/kubeconfig: ", hint: "--kubeconfig"},
+		{name: "one for the doctor", args: "doctor --kubeconfig /nonexistent/kubeconfig --talosconfig " + good, code: 2, err: "kubeconfig /nonexistent/kubeconfig: ", hint: "--kubeconfig"},
+		{name: "one for a watch", args: "owner --watch --kubeconfig /nonexistent/kubeconfig --talosconfig " + good, code: 2, err: "kubeconfig /nonexistent/kubeconfig: ", hint: "--kubeconfig"},
+		{name: "a drill with one that is a directory", args: "failover-test --mode graceful --yes --kubeconfig /proc --talosconfig " + good, code: 2, err: "kubeconfig /proc: ", hint: "--kubeconfig"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			run := func(args ...string) result {

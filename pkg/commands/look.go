@@ -63,6 +63,11 @@ func (f *Factory) observer(ask witnesses) (*observer, error) {
 	if ask.wire {
 		o.arp = arp.New(arp.Options{})
 	}
+	if f.flags.Kubeconfig != "" { // who names one by hand means one, needed or not
+		if _, err := f.Kube(); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case ask.kube && ask.depth == kube.Handshake: // which shows nobody a certificate of ours
 		o.kube, err = kube.New(&kube.Config{}, f.flags.Timeout)
