@@ -146,6 +146,9 @@ var rows = map[string][]row{
 			s.Endpoints[0] = cluster.Endpoint{Name: "k8s.example", Addresses: []netip.Addr{nodeAddr(1), testVIP}}
 		}), Fail, "endpoint k8s.example is the VIP 192.0.2.50"},
 		{"a name that was not resolved", healthy(3, func(s *cluster.Snapshot) {
+			s.Endpoints[0] = cluster.Endpoint{Name: "k8s.example", Error: "k8s.example cannot be resolved"}
+		}), Unknown, "endpoint k8s.example cannot be resolved"},
+		{"an endpoint behind a proxy, which resolves it", healthy(3, func(s *cluster.Snapshot) {
 			s.Endpoints[0] = cluster.Endpoint{Name: "k8s.example"}
 		}), Unknown, "k8s.example has no known address"},
 		{"no endpoints", healthy(3, func(s *cluster.Snapshot) { s.Endpoints = nil }), Unknown, "no endpoint is known"},

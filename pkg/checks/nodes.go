@@ -115,6 +115,8 @@ func endpointNotVIP(s *cluster.Snapshot) Finding {
 	for _, e := range s.Endpoints {
 		bad := slices.IndexFunc(s.VIPs, func(v cluster.VIP) bool { return slices.Contains(e.Addresses, v.Addr) })
 		switch {
+		case e.Error != "":
+			t.say(Unknown, "endpoint %s", e.Error)
 		case len(e.Addresses) == 0:
 			t.say(Unknown, "endpoint %s has no known address", e.Name)
 		case bad >= 0 && e.Name == s.VIPs[bad].Addr.String():

@@ -53,6 +53,8 @@ type Snapshot struct {
 type Endpoint struct {
 	Name      string       `json:"name"`
 	Addresses []netip.Addr `json:"addresses,omitempty"`
+	// Error is why it could not be resolved, "" where it was, or need not be.
+	Error string `json:"error,omitempty"`
 }
 
 // VIP is one virtual IP and what answers on it.

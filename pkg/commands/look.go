@@ -158,9 +158,14 @@ func (o *observer) explain(err error, snap *cluster.Snapshot) error {
 	return cli.WithHint(err, "no endpoint but the VIP, which may be gone: give the nodes' own addresses with --endpoints")
 }
 
-// warnOfEndpoints says on stderr which endpoints are the VIP: they are gone just
-// when they are needed.
+// warnOfEndpoints says on stderr which endpoints lead nowhere, and which are the
+// VIP: they are gone just when they are needed.
 func (f *Factory) warnOfEndpoints(snap *cluster.Snapshot) {
+	for _, e := range snap.Endpoints {
+		if e.Error != "" {
+			f.Streams.Errorf("warning: endpoint %s", e.Error)
+		}
+	}
 	bad := endpointsOnVIP(snap)
 	for _, name := range bad {
 		f.Streams.Errorf("warning: endpoint %s is the VIP, which is gone just when it is needed", name)

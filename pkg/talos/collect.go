@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -156,14 +157,20 @@ func noControlPlane(visits []*visit) error {
 // unreachable says of each endpoint why it did not answer.
 func (c *Client) unreachable(endpoints []endpoint, visits []*visit) error {
 	err := &UnreachableError{}
+	because := func(name, reason string) {
+		if !strings.Contains(reason, name) {
+			reason = name + ": " + reason
+		}
+		err.Causes = append(err.Causes, reason)
+	}
 	for _, e := range endpoints {
 		if e.err != nil {
-			err.Causes = append(err.Causes, e.name+": "+e.err.Error())
+			because(e.at.host, e.err.Error())
 		}
 	}
 	for _, v := range visits {
 		if !v.ok() && v.reply != nil {
-			err.Causes = append(err.Causes, v.target.String()+": "+v.reply.err.Error())
+			because(v.target.String(), v.reply.err.Error())
 		}
 	}
 	if c.cfg.forwarded && len(visits) == 0 {

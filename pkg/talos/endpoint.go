@@ -3,6 +3,7 @@ package talos
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -58,6 +59,9 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 		return []netip.Addr{addr.Unmap()}, nil
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsNotFound {
+		return nil, fmt.Errorf("%s cannot be resolved: no name server answers", host)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be resolved", host)
 	}
@@ -92,6 +96,9 @@ func snapshotEndpoints(resolved []endpoint) []cluster.Endpoint {
 	out := make([]cluster.Endpoint, len(resolved))
 	for i, e := range resolved {
 		out[i] = cluster.Endpoint{Name: e.name, Addresses: e.addresses}
+		if e.err != nil {
+			out[i].Error = e.err.Error()
+		}
 	}
 	return out
 }

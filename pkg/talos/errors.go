@@ -16,7 +16,7 @@ import (
 
 // UnreachableError says that no node of the cluster answered.
 type UnreachableError struct {
-	// Causes say why, as "endpoint: reason", in the order asked.
+	// Causes say why, each naming its endpoint, in the order asked.
 	Causes []string
 }
 

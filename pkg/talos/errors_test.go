@@ -1,7 +1,11 @@
 package talos
 
 import (
+	"context"
+	"errors"
+	"net/netip"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -23,5 +27,25 @@ func TestTimedOut(t *testing.T) {
 		if got := timedOut(status.Error(codes.Unavailable, tt.text)); got != tt.want {
 			t.Errorf("timedOut(%q) = %v; want %v", tt.text, got, tt.want)
 		}
+	}
+}
+
+// Each cause names its endpoint, once.
+func TestUnreachableNamesEachEndpointOnce(t *testing.T) {
+	at := func(addr string, err error) *visit {
+		v := &visit{target: target{addr: netip.MustParseAddrPort(addr)}, reply: &reply{}}
+		v.reply.miss(err, nil)
+		return v
+	}
+	dead := target{addr: netip.MustParseAddrPort("192.0.2.3:50000")}
+	endpoints := parseAll([]string{"cp.example:50000", "192.0.2.2", "192.0.2.3"})
+	endpoints[0].err = errors.New("cp.example cannot be resolved")
+	err := (&Client{cfg: &Config{}}).unreachable(endpoints, []*visit{
+		at("192.0.2.2:50000", errors.New("connection refused")),
+		at("192.0.2.3:50000", plain(context.DeadlineExceeded, dead, time.Second)),
+	})
+	want := "no Talos node answered: cp.example cannot be resolved; 192.0.2.2:50000: connection refused; no answer from 192.0.2.3:50000 within 1 s"
+	if err.Error() != want {
+		t.Errorf("unreachable = %q; want %q", err, want)
 	}
 }
