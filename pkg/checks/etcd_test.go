@@ -3,6 +3,7 @@ package checks
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,7 +138,7 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 			"cp-3 knows of no leader", ""},
 		{"a member that goes silent between the samples", healthy(3, again(1, grows(1)), again(2, grows(1)), node(3, func(n *cluster.Node) {
 			n.EtcdLater = cluster.Missed[cluster.EtcdStatus](errDown)
-		})), EtcdDegraded, "cp-3: etcd answered at first, and 1.0 s later: context deadline exceeded", "leaderOwnsVIP"},
+		})), EtcdDegraded, "cp-3: etcd answered at first, and 1 s later: context deadline exceeded", "leaderOwnsVIP"},
 		{"a member that applies too late to serve", healthy(3, etcd(2, func(e *cluster.EtcdStatus) { e.Index = 6000 })), EtcdDegraded,
 			"cp-2: has not applied 5100 entries, and refuses requests", ""},
 		{"four voters", healthy(4), EtcdHealthy, "", "evenVoters leaderOwnsVIP"},
@@ -254,5 +255,20 @@ func TestSurvives(t *testing.T) {
 		if got := e.Survives(tt.without...); got != tt.want {
 			t.Errorf("%s: Survives(%q) = %v; want %v", tt.name, tt.without, got, tt.want)
 		}
+	}
+}
+
+// Who was heard once told a term, whatever became of the second question.
+func TestTermOfThoseHeardOnce(t *testing.T) {
+	s := healthy(3, everywhere(3, func(i int) change {
+		return node(i, func(n *cluster.Node) { n.EtcdLater = cluster.Missed[cluster.EtcdStatus](errDown) })
+	}))
+	s.EtcdLaterAfter = 0.025
+	got := EtcdVerdict(s)
+	if r := got.Stability; r == nil || r.TermBefore != s.Nodes[0].Etcd.Value().Term || r.TermAfter != 0 {
+		t.Errorf("Stability = %+v; want the term of the first sample, and none of the second", r)
+	}
+	if want := "cp-1: etcd answered at first, and 0.025 s later: " + errDown.Error(); !slices.Contains(got.Reasons, want) {
+		t.Errorf("Reasons = %q; want %q among them", got.Reasons, want)
 	}
 }

@@ -40,6 +40,7 @@ type pair struct {
 func stability(s *cluster.Snapshot) *EtcdStability {
 	var pairs []pair
 	var silent []string
+	var term uint64 // the highest that a node told, which then fell silent
 	var never cluster.Seen[cluster.EtcdStatus]
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
@@ -49,13 +50,14 @@ func stability(s *cluster.Snapshot) *EtcdStability {
 		case first && again:
 			pairs = append(pairs, pair{n.Name, before, after})
 		case first && n.EtcdLater.Err() != never.Err():
-			silent = append(silent, fmt.Sprintf("%s: etcd answered at first, and %.1f s later: %s", n.Name, s.EtcdLaterAfter, n.EtcdLater.Err()))
+			term = max(term, before.Term)
+			silent = append(silent, fmt.Sprintf("%s: etcd answered at first, and %.2g s later: %s", n.Name, s.EtcdLaterAfter, n.EtcdLater.Err()))
 		}
 	}
 	if len(pairs)+len(silent) == 0 {
 		return nil
 	}
-	e := &EtcdStability{Seconds: s.EtcdLaterAfter, Findings: silent}
+	e := &EtcdStability{Seconds: s.EtcdLaterAfter, Findings: silent, TermBefore: term}
 	e.compare(pairs)
 	return e
 }

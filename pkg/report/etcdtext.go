@@ -78,7 +78,7 @@ func (e *EtcdReport) head() Grid {
 // String is for people: "5, unchanged over 1.0 s, 12.3 entries/s".
 func (r *EtcdRaft) String() string {
 	if r.TermAfter == 0 {
-		return fmt.Sprintf("%d, and not known %.1f s later", r.TermBefore, r.Seconds)
+		return fmt.Sprintf("%d, and not known %.2g s later", r.TermBefore, r.Seconds)
 	}
 	if r.TermAfter > r.TermBefore {
 		return fmt.Sprintf("%d -> %d within %.1f s", r.TermBefore, r.TermAfter, r.Seconds)
