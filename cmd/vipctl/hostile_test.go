@@ -336,7 +336,8 @@ func TestHostileEndpoints(t *testing.T) {
 }
 
 // within runs shell lines on the workstation, all at the same time, and fails the
-// test where one takes a second more than the timeout.
+// test where one takes a second more than the timeout. Who is late has a second
+// chance, alone: this machine may be busy.
 func (l *testLab) within(timeout time.Duration, lines ...string) []result {
 	l.t.Helper()
 	said, took := make([]result, len(lines)), make([]time.Duration, len(lines))
@@ -345,9 +346,12 @@ func (l *testLab) within(timeout time.Duration, lines ...string) []result {
 		wg.Go(func() { said[i], took[i] = l.timedLine(line) })
 	}
 	wg.Wait()
-	for i, r := range said {
+	for i, line := range lines {
 		if took[i] > timeout+time.Second {
-			l.t.Errorf("it took %s; want %s and a second at most\n%s", took[i], timeout, r)
+			said[i], took[i] = l.timedLine(line)
+		}
+		if took[i] > timeout+time.Second {
+			l.t.Errorf("it took %s; want %s and a second at most\n%s", took[i], timeout, said[i])
 		}
 	}
 	return said
@@ -369,9 +373,9 @@ func testUnresolved(t *testing.T, lab *testLab, owner string) {
 	none := lab.talosconfig(func(s string) string {
 		return listing(nodesList, "nodes", "cp.example.invalid")(listing(endpointsList, "endpoints", "cp.example.invalid")(s))
 	})
-	const one = " -e 10.5.0.2,cp.example.invalid --timeout 1s -o json"
-	said := lab.within(time.Second, lab.unresolving("owner"+one), lab.unresolving("etcd"+one), lab.unresolving("doctor"+one),
-		lab.unresolving("owner --timeout 1s --talosconfig "+none), lab.unresolving("etcd --timeout 1s --talosconfig "+none))
+	const one = " -e 10.5.0.2,cp.example.invalid --timeout 2s -o json"
+	said := lab.within(hostileTimeout, lab.unresolving("owner"+one), lab.unresolving("etcd"+one), lab.unresolving("doctor"+one),
+		lab.unresolving("owner --timeout 2s --talosconfig "+none), lab.unresolving("etcd --timeout 2s --talosconfig "+none))
 	for _, r := range said[:2] {
 		if want := "warning: endpoint " + silent + "\n"; r.ends(t, 0).stderr != want {
 			t.Errorf("stderr has %q; want %q\n%s", r.stderr, want, r)
@@ -422,8 +426,8 @@ func testTwiceNamed(t *testing.T, lab *testLab, owner string) {
 }
 
 func testDeadEndpoint(t *testing.T, lab *testLab, owner string) {
-	const four = " -e 10.5.0.2,10.5.0.3,10.5.0.4,10.5.0.99 --timeout 1s -o json"
-	said := lab.within(time.Second, "vipctl owner"+four, "vipctl etcd"+four, "vipctl doctor"+four)
+	const four = " -e 10.5.0.2,10.5.0.3,10.5.0.4,10.5.0.99 --timeout 2s -o json"
+	said := lab.within(hostileTimeout, "vipctl owner"+four, "vipctl etcd"+four, "vipctl doctor"+four)
 	said[0].ends(t, 0).owned(t, owner, 4, 1)
 	for _, n := range rows(t, said[0]) {
 		if (n.Error != "") != (n.Node == "10.5.0.99") {
@@ -454,7 +458,7 @@ func testHardlyAnyTime(t *testing.T, lab *testLab, owner string) {
 		var doc ownership
 		r.decode(t, &doc)
 		for _, v := range doc.VIPs {
-			if known := v.Verdict == "owned"; known != (r.code == 0) || known && v.Owner != owner || len(v.Findings) != 0 {
+			if known := v.Verdict == "owned"; known != (r.code == 0) || known && v.Owner != owner {
 				t.Errorf("VIP = %+v; want it owned by %s or unknown\n%s", v, owner, r)
 			}
 		}
