@@ -32,6 +32,9 @@ type Snapshot struct {
 	// who answer at the nodes' addresses and the VIPs from here may be nobody, or
 	// another network's, and count only as far as they are known to be a node.
 	Forwarded bool `json:"forwarded,omitempty"`
+	// Named are the nodes that the talosconfig or --nodes calls by a name, with
+	// the addresses it resolves to.
+	Named []Endpoint `json:"named,omitempty"`
 	// Nodes are the control-plane nodes, all of them, whatever the
 	// talosconfig's nodes say; in the order of their names.
 	Nodes []Node `json:"nodes"`
@@ -49,7 +52,7 @@ type Snapshot struct {
 	Earlier *Snapshot `json:"earlier,omitempty"`
 }
 
-// Endpoint is an address that the talosconfig says to dial.
+// Endpoint is an address, or a name of some, that the talosconfig says to dial.
 type Endpoint struct {
 	Name      string       `json:"name"`
 	Addresses []netip.Addr `json:"addresses,omitempty"`

@@ -89,7 +89,7 @@ func ownerReport(ctx context.Context, f *Factory, opts *ownerOptions) (*report.O
 		return nil, 0, err
 	}
 	doc := report.NewOwnership(seen.snap, judged...)
-	doc.Nodes = shownNodes(doc.Nodes, seen.rows, len(f.flags.Nodes) > 0)
+	doc.Nodes = shownNodes(doc.Nodes, seen.rows, seen.snap.Named, len(f.flags.Nodes) > 0)
 	return doc, ownerCode(seen.snap, judged), late
 }
 
@@ -138,15 +138,21 @@ func ownerCode(snap *cluster.Snapshot, judged []report.Judged) cli.ExitCode {
 // shownNodes keeps the rows that the talosconfig's nodes or --nodes select, in
 // the order asked; all of them where nothing is selected. By hand, one that is
 // no control-plane node is a row with an error; a talosconfig may list workers.
-func shownNodes(rows []report.NodeOwnership, selected []string, byHand bool) []report.NodeOwnership {
+func shownNodes(rows []report.NodeOwnership, selected []string, named []cluster.Endpoint, byHand bool) []report.NodeOwnership {
 	if len(selected) == 0 {
 		return rows
 	}
 	shown := []report.NodeOwnership{}
 	for _, name := range selected {
 		before := len(shown)
+		called := []string{name}
+		for _, n := range named {
+			if n.Name == name {
+				called = append(called, texts(n.Addresses)...)
+			}
+		}
 		for _, row := range rows {
-			if name == row.Node || name == row.Hostname || name == row.Address {
+			if name == row.Node || name == row.Hostname || slices.Contains(called, row.Address) {
 				shown = append(shown, row)
 			}
 		}

@@ -65,7 +65,7 @@ func (c *Client) Collect(ctx context.Context, opts CollectOptions) (*cluster.Sna
 	s := newSurvey(timed, c, opts)
 	s.run()
 
-	snap.Endpoints = snapshotEndpoints(s.endpoints)
+	snap.Endpoints, snap.Named = snapshotEndpoints(s.endpoints)
 	vips := s.vips()
 	snap.VIPs = make([]cluster.VIP, len(vips))
 	for i, addr := range vips {
@@ -103,11 +103,16 @@ func (s *survey) seed() {
 		}
 		return
 	}
-	for i := range s.endpoints {
-		s.resolve(&s.endpoints[i], fromEndpoint)
-	}
 	for i := range nodes {
-		s.resolve(&nodes[i], fromNodes)
+		nodes[i].node = true
+	}
+	s.endpoints = append(s.endpoints, nodes...)
+	for i := range s.endpoints {
+		why := fromEndpoint
+		if s.endpoints[i].node {
+			why = fromNodes
+		}
+		s.resolve(&s.endpoints[i], why)
 	}
 }
 
@@ -161,7 +166,9 @@ func (c *Client) unreachable(endpoints []endpoint, visits []*visit) error {
 		if !strings.Contains(reason, name) {
 			reason = name + ": " + reason
 		}
-		err.Causes = append(err.Causes, reason)
+		if !slices.Contains(err.Causes, reason) {
+			err.Causes = append(err.Causes, reason)
+		}
 	}
 	for _, e := range endpoints {
 		if e.err != nil {

@@ -80,6 +80,7 @@ type endpoint struct {
 	at        hostPort
 	addresses []netip.Addr
 	err       error
+	node      bool // one of the nodes
 }
 
 // parseAll takes the names apart; their addresses are for survey.resolve.
@@ -92,13 +93,20 @@ func parseAll(names []string) []endpoint {
 	return out
 }
 
-func snapshotEndpoints(resolved []endpoint) []cluster.Endpoint {
-	out := make([]cluster.Endpoint, len(resolved))
-	for i, e := range resolved {
-		out[i] = cluster.Endpoint{Name: e.name, Addresses: e.addresses}
+// snapshotEndpoints are the endpoints, all of them, and the nodes that are called
+// by a name.
+func snapshotEndpoints(resolved []endpoint) (endpoints, named []cluster.Endpoint) {
+	endpoints = []cluster.Endpoint{}
+	for _, e := range resolved {
+		out := cluster.Endpoint{Name: e.name, Addresses: e.addresses}
 		if e.err != nil {
-			out[i].Error = e.err.Error()
+			out.Error = e.err.Error()
+		}
+		if !e.node {
+			endpoints = append(endpoints, out)
+		} else if _, err := netip.ParseAddr(e.at.host); err != nil {
+			named = append(named, out)
 		}
 	}
-	return out
+	return endpoints, named
 }
