@@ -160,8 +160,24 @@ func (o *omni) laptop(t *testing.T, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs it to its end, which must come in time.
+// run runs it to its end, which must come in time. Where it does not it runs
+// again, twice: this machine may be busy with other tests.
 func (o *omni) run(t *testing.T, env []string, args ...string) result {
+	t.Helper()
+	for range 2 {
+		if r, took := o.timed(t, env, args...); took <= hostileWithin || r.code == 6 { // two sightings of a split brain lie 2 s apart
+			return r
+		}
+	}
+	r, took := o.timed(t, env, args...)
+	if took > hostileWithin {
+		t.Errorf("it took %s, the third time; want %s at most\n%s", took, hostileWithin, r)
+	}
+	return r
+}
+
+// timed runs it to its end, and returns how long it ran.
+func (o *omni) timed(t *testing.T, env []string, args ...string) (result, time.Duration) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "took")
 	r := finish(t, o.laptop(t, append(env, omniTook+"="+file), append(args, "--timeout", hostileTimeout.String())...))
@@ -173,10 +189,7 @@ func (o *omni) run(t *testing.T, env []string, args ...string) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if took > hostileWithin && r.code != 6 { // two sightings of a split brain lie 2 s apart
-		t.Errorf("it took %s; want %s at most\n%s", took, hostileWithin, r)
-	}
-	return r
+	return r, took
 }
 
 // strangers are another cluster of the same addresses, which is reached from the

@@ -4,12 +4,29 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
+
+// A node refuses by PermissionDenied; who has not accepted the caller at all
+// speaks for no node.
+func TestAProxysRefusalIsNoAnswer(t *testing.T) {
+	refused := status.Error(codes.Unauthenticated, "invalid signature")
+	if answered(refused) || !answered(status.Error(codes.PermissionDenied, "not authorized")) {
+		t.Errorf("answered(%v) = %t; want that no node answered", refused, answered(refused))
+	}
+	reason := plain(refused, target{node: "10.5.0.2"}, 0).Error()
+	if want := "the proxy does not accept these credentials: invalid signature"; reason != want {
+		t.Errorf("plain(%v) = %q; want %q", refused, reason, want)
+	}
+	if hint := (&UnreachableError{Causes: []string{"10.5.0.2: " + reason}}).Hint(); !strings.Contains(hint, "OMNI_SERVICE_ACCOUNT_KEY") {
+		t.Errorf("hint %q; want what to sign with", hint)
+	}
+}
 
 // gRPC passes on as text why a connection failed.
 func TestTimedOut(t *testing.T) {
