@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/outage"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 const (
@@ -212,7 +213,7 @@ func (r *run) verify(ctx context.Context) error {
 	if last == nil {
 		last = errors.New("recovering took all of it")
 	}
-	return fmt.Errorf("not whole within %s: %w", r.Limits.Recovery, last)
+	return fmt.Errorf("not whole within %s: %w", vip.Seconds(r.Limits.Recovery), last)
 }
 
 // missing says what is not whole yet.
@@ -226,7 +227,7 @@ func (r *run) missing(ctx context.Context) error {
 		return err
 	}
 	if !r.lasts(r.out.FaultAt, r.Limits.Settle) {
-		return fmt.Errorf("the service has not yet been good for %s", r.Limits.Settle)
+		return fmt.Errorf("the service has not yet been good for %s", vip.Seconds(r.Limits.Settle))
 	}
 	return nil
 }

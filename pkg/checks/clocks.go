@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // How far two nodes' clocks may lie apart, in seconds. etcd warns of peers beyond
@@ -76,12 +78,16 @@ func judgeClock(t *tally, n *cluster.Node, clock cluster.Clock, middle *cluster.
 	t.say(status, "the clock of %s is %s that of %s: %s", n.Name, offset(off), middle.Name, effect)
 }
 
-func offset(seconds float64) string {
-	if seconds < 0 {
-		return fmt.Sprintf("%.1f s behind", -seconds)
+// offset is to a tenth of a second, which is finer than the question is.
+func offset(ahead float64) string {
+	tenths := math.Round(ahead*10) / 10
+	if tenths < 0 {
+		return seconds(-tenths) + " behind"
 	}
-	return fmt.Sprintf("%.1f s ahead of", seconds)
+	return seconds(tenths) + " ahead of"
 }
+
+func seconds(s float64) string { return vip.Seconds(time.Duration(s * float64(time.Second))) }
 
 // ourClock says where all nodes' clocks agree, and this machine's does not.
 func ourClock(nodes cluster.Clock) string {

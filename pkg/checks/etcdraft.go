@@ -51,7 +51,7 @@ func stability(s *cluster.Snapshot) *EtcdStability {
 			pairs = append(pairs, pair{n.Name, before, after})
 		case first && n.EtcdLater.Err() != never.Err():
 			term = max(term, before.Term)
-			silent = append(silent, fmt.Sprintf("%s: etcd answered at first, and %.2g s later: %s", n.Name, s.EtcdLaterAfter, n.EtcdLater.Err()))
+			silent = append(silent, fmt.Sprintf("%s: etcd answered at first, and %s later: %s", n.Name, seconds(s.EtcdLaterAfter), n.EtcdLater.Err()))
 		}
 	}
 	if len(pairs)+len(silent) == 0 {
@@ -89,11 +89,11 @@ func (e *EtcdStability) follow(p pair, then uint64) {
 	switch {
 	case p.after.Index >= then:
 	case p.after.Index == p.before.Index:
-		e.Findings = append(e.Findings, fmt.Sprintf("%s: its log stands still at entry %d, and another was at %d already %.1f s before",
-			p.name, p.after.Index, then, e.Seconds))
+		e.Findings = append(e.Findings, fmt.Sprintf("%s: its log stands still at entry %d, and another was at %d already %s before",
+			p.name, p.after.Index, then, seconds(e.Seconds)))
 	default:
 		e.Notes = append(e.Notes, EtcdNote{"behind",
-			fmt.Sprintf("%s: its log is at entry %d, and another was at %d already %.1f s before", p.name, p.after.Index, then, e.Seconds),
+			fmt.Sprintf("%s: its log is at entry %d, and another was at %d already %s before", p.name, p.after.Index, then, seconds(e.Seconds)),
 			"it may be catching up; if it stays, look at its disk and at the network between the nodes"})
 	}
 }

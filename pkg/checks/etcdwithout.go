@@ -186,5 +186,5 @@ func (e *EtcdState) LeaderOwnerNotes(lease time.Duration) []EtcdNote {
 
 // span writes a prediction as "61 - 64 s".
 func span(p vip.Prediction) string {
-	return fmt.Sprintf("%.3g - %.3g s", p.Lower.Seconds(), p.Upper.Seconds())
+	return vip.Figure(p.Lower) + " - " + vip.Seconds(p.Upper)
 }

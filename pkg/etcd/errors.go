@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // plain says in a person's words why a member told nothing, in the time that it
@@ -21,7 +22,7 @@ func plain(ctx context.Context, err error, waited time.Duration) error {
 	case errors.Is(context.Cause(ctx), context.Canceled):
 		return errors.New("interrupted")
 	case ctx.Err() != nil, status.Code(err) == codes.DeadlineExceeded:
-		return fmt.Errorf("no answer within %s s", strconv.FormatFloat(waited.Round(100*time.Millisecond).Seconds(), 'f', -1, 64))
+		return fmt.Errorf("no answer within %s", vip.Seconds(waited.Round(100*time.Millisecond)))
 	default:
 		return short(err)
 	}

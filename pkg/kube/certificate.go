@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // TalosPort is the port of apid (constants.ApidPort, Talos v1.13.9).
@@ -72,7 +73,7 @@ func (c *Client) handshake(ctx context.Context, at netip.AddrPort) (*x509.Certif
 
 // late is the error of a server that gave no answer in the time it had.
 func late(at netip.AddrPort, begun time.Time) error {
-	return fmt.Errorf("no answer from %s within %v s", at, time.Since(begun).Round(100*time.Millisecond).Seconds())
+	return fmt.Errorf("no answer from %s within %s", at, vip.Seconds(time.Since(begun).Round(100*time.Millisecond)))
 }
 
 // Fingerprint returns the SHA-256 of a certificate's DER form, in lower-case

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // Grids shows a block a drill with its phases, and at the end a row a drill.
@@ -134,8 +136,8 @@ func (p Plan) Grids(bool) []Grid {
 	}
 	return []Grid{{Title: "Plan", Rows: [][]string{
 		{"VIP", p.VIP}, {"owner", p.Owner}, {"etcd leader", p.EtcdLeader},
-		{"probe", fmt.Sprintf("every %s, timeout %s", p.Interval, p.Timeout)},
-		{"good service", fmt.Sprintf("%s before the fault, %s after", p.Baseline, p.Settle)},
+		{"probe", fmt.Sprintf("every %s, timeout %s", vip.Seconds(p.Interval), vip.Seconds(p.Timeout))},
+		{"good service", fmt.Sprintf("%s before the fault, %s after", vip.Seconds(p.Baseline), vip.Seconds(p.Settle))},
 	}}, steps}
 }
 
@@ -152,7 +154,7 @@ func (p Plan) bases() []string {
 	return list
 }
 
-func seconds(s float64) string { return fmt.Sprintf("%.4g s", s) }
+func seconds(s float64) string { return vip.Seconds(inSeconds(s)) }
 
 func yesNo(b bool) string {
 	if b {

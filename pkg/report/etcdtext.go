@@ -75,15 +75,15 @@ func (e *EtcdReport) head() Grid {
 	return g
 }
 
-// String is for people: "5, unchanged over 1.0 s, 12.3 entries/s".
+// String is for people: "5, unchanged over 1 s; 12.3 entries/s".
 func (r *EtcdRaft) String() string {
 	if r.TermAfter == 0 {
-		return fmt.Sprintf("%d, and not known %.2g s later", r.TermBefore, r.Seconds)
+		return fmt.Sprintf("%d, and not known %s later", r.TermBefore, seconds(r.Seconds))
 	}
 	if r.TermAfter > r.TermBefore {
-		return fmt.Sprintf("%d -> %d within %.1f s", r.TermBefore, r.TermAfter, r.Seconds)
+		return fmt.Sprintf("%d -> %d within %s", r.TermBefore, r.TermAfter, seconds(r.Seconds))
 	}
-	return fmt.Sprintf("%d, unchanged over %.1f s; %.1f entries/s", r.TermAfter, r.Seconds, r.EntriesPerSecond)
+	return fmt.Sprintf("%d, unchanged over %s; %.1f entries/s", r.TermAfter, seconds(r.Seconds), r.EntriesPerSecond)
 }
 
 // String is for people.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -167,9 +166,7 @@ func holders(names []string) string { return orElse(strings.Join(names, ","), "-
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // lasted is how long it was as before.
-func (e *OwnershipEvent) lasted() string {
-	return strconv.FormatFloat(*e.SinceSeconds, 'f', 3, 64) + " s"
-}
+func (e *OwnershipEvent) lasted() string { return seconds(*e.SinceSeconds) }
 
 // WriteLine prints a document of a stream at one go: as compact JSON on a line
 // of its own, as a YAML document after its separator, or for people.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/outage"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // NewOutage returns what was measured, with its times counted from the fault;
@@ -112,8 +113,8 @@ func (p Prediction) span() string {
 	case p.Basis == "":
 		return ""
 	case p.LowerSeconds == 0:
-		return fmt.Sprintf("under %.4g s", p.UpperSeconds)
+		return "under " + seconds(p.UpperSeconds)
 	default:
-		return fmt.Sprintf("%.4g - %.4g s", p.LowerSeconds, p.UpperSeconds)
+		return vip.Figure(inSeconds(p.LowerSeconds)) + " - " + seconds(p.UpperSeconds)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -12,6 +11,8 @@ import (
 	"github.com/cosi-project/runtime/pkg/state"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // UnreachableError says that no node of the cluster answered.
@@ -206,13 +207,12 @@ func tidy(s string) string {
 	return strings.TrimSuffix(s, `\`)
 }
 
-// seconds prints a duration as "5 s" or "0.4 s".
+// seconds prints how long somebody waited: "5 s" or "0.4 s".
 func seconds(d time.Duration) string {
-	step := 100 * time.Millisecond
-	if d < step { // "within 0 s" would say that nobody waited
-		step = time.Millisecond
+	if tenth := 100 * time.Millisecond; d >= tenth { // finer tells nothing of a timeout
+		d = d.Round(tenth)
 	}
-	return strconv.FormatFloat(max(d.Round(step), step).Seconds(), 'f', -1, 64) + " s"
+	return vip.Seconds(d)
 }
 
 // timedOut says whether the reason is silence. gRPC passes on the reason of a

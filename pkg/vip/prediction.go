@@ -42,7 +42,7 @@ func (l Leadership) String() string {
 func PredictHandover(lease time.Duration) Prediction {
 	return Prediction{
 		Upper: time.Second,
-		Basis: fmt.Sprintf("the owner resigns, and its lease of %s does not matter", effectiveLease(lease)),
+		Basis: fmt.Sprintf("the owner resigns, and its lease of %s does not matter", Seconds(effectiveLease(lease))),
 	}
 }
 
@@ -68,10 +68,10 @@ func PredictCrash(lease time.Duration, owner Leadership) Prediction {
 	follower := Prediction{
 		Lower: max(0, lease-lease/KeepAlivesPerLease-KeepAliveLook),
 		Upper: lease + LeaseScan,
-		Basis: fmt.Sprintf("the rest of the lease of %s, renewed every third of it", lease),
+		Basis: fmt.Sprintf("the rest of the lease of %s, renewed every third of it", Seconds(lease)),
 	}
 	return either(owner, follower, rearmed(lease),
-		fmt.Sprintf("the lease of %s; it is not known whether the owner is the etcd leader", lease))
+		fmt.Sprintf("the lease of %s; it is not known whether the owner is the etcd leader", Seconds(lease)))
 }
 
 // PredictCrashNow is for an owner that would be gone without a word at the
@@ -104,12 +104,12 @@ func PredictCrashNow(lease, remaining time.Duration, ghosts []time.Duration, own
 	follower := Prediction{
 		Lower: last,
 		Upper: last + TTLGrain + LeaseScan,
-		Basis: fmt.Sprintf("%s left of the owner's lease of %s", max(0, remaining), lease) + behind,
+		Basis: fmt.Sprintf("%s left of the owner's lease of %s", Seconds(max(0, remaining)), Seconds(lease)) + behind,
 	}
 	leader := rearmed(lease)
 	leader.Basis += behind
 	return either(owner, follower, leader,
-		fmt.Sprintf("%s left of the owner's lease of %s, or all of it: it is not known whether the owner is the etcd leader", max(0, remaining), lease)+behind)
+		fmt.Sprintf("%s left of the owner's lease of %s, or all of it: it is not known whether the owner is the etcd leader", Seconds(max(0, remaining)), Seconds(lease))+behind)
 }
 
 // rearmed is for an owner that leads etcd.
@@ -118,7 +118,7 @@ func rearmed(lease time.Duration) Prediction {
 	return Prediction{
 		Lower: anew + ElectionTimeout - 2*Heartbeat,
 		Upper: anew + 2*(2*ElectionTimeout) + LeaseScan,
-		Basis: fmt.Sprintf("the owner is the etcd leader: an election, and then the whole lease of %s again", lease),
+		Basis: fmt.Sprintf("the owner is the etcd leader: an election, and then the whole lease of %s again", Seconds(lease)),
 	}
 }
 
@@ -148,6 +148,6 @@ func PredictForce(lease time.Duration) Prediction {
 	return Prediction{
 		Upper: ForceStop + PredictCrash(lease, LeadershipUnknown).Upper,
 		Basis: fmt.Sprintf("a forced reboot may or may not resign; if not, the lease of %s runs out once etcd has ended, which takes up to %s",
-			effectiveLease(lease), ForceStop),
+			Seconds(effectiveLease(lease)), Seconds(ForceStop)),
 	}
 }

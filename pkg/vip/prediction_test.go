@@ -72,16 +72,16 @@ func TestPredictCrashNow(t *testing.T) {
 		lower, upper     time.Duration
 		basis            string // a part of it
 	}{
-		{"what is left of a follower's lease runs out", 60 * s, 51 * s, nil, OwnerFollows, 51 * s, 52500 * time.Millisecond, "51s left of the owner's lease of 1m0s"},
-		{"a lease at its end is gone soon", 60 * s, 0, nil, OwnerFollows, 0, 1500 * time.Millisecond, "0s left"},
-		{"etcd tells of an expired lease with less than nothing", 60 * s, -s, nil, OwnerFollows, 0, 1500 * time.Millisecond, "0s left"},
+		{"what is left of a follower's lease runs out", 60 * s, 51 * s, nil, OwnerFollows, 51 * s, 52500 * time.Millisecond, "51 s left of the owner's lease of 60 s"},
+		{"a lease at its end is gone soon", 60 * s, 0, nil, OwnerFollows, 0, 1500 * time.Millisecond, "0 s left"},
+		{"etcd tells of an expired lease with less than nothing", 60 * s, -s, nil, OwnerFollows, 0, 1500 * time.Millisecond, "0 s left"},
 		{"a leader's lease begins anew, whatever is left", 60 * s, 41 * s, nil, OwnerLeads, 61800 * time.Millisecond, 65500 * time.Millisecond, "etcd leader"},
-		{"no lease given means Talos's", 0, 41 * s, nil, OwnerLeads, 61800 * time.Millisecond, 65500 * time.Millisecond, "1m0s"},
+		{"no lease given means Talos's", 0, 41 * s, nil, OwnerLeads, 61800 * time.Millisecond, 65500 * time.Millisecond, "60 s"},
 		{"not knowing who leads spans both", 60 * s, 41 * s, nil, LeadershipUnknown, 41 * s, 65500 * time.Millisecond, "not known"},
 		{"a ghost with less left than the owner adds nothing", 60 * s, 51 * s, []time.Duration{12 * s}, OwnerFollows, 51 * s, 52500 * time.Millisecond, "(1)"},
 		{"a ghost with more left outlasts the owner", 60 * s, 43 * s, []time.Duration{12 * s, 58 * s}, OwnerFollows, 58 * s, 59500 * time.Millisecond, "(2)"},
 		{"a ghost's lease begins anew as the leader's does", 60 * s, 43 * s, []time.Duration{58 * s}, OwnerLeads, 61800 * time.Millisecond, 65500 * time.Millisecond, "renewed"},
-		{"a short lease", 5 * s, 4 * s, nil, OwnerFollows, 4 * s, 5500 * time.Millisecond, "4s left of the owner's lease of 5s"},
+		{"a short lease", 5 * s, 4 * s, nil, OwnerFollows, 4 * s, 5500 * time.Millisecond, "4 s left of the owner's lease of 5 s"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
