@@ -24,6 +24,7 @@ type election struct {
 		TTLSeconds, AgeSeconds, RemainingSeconds *float64
 		Ghost                                    bool
 	}
+	Notes     []string
 	Predicted *struct {
 		Follower, Leader, Now struct {
 			LowerSeconds, UpperSeconds float64
@@ -158,13 +159,17 @@ func testQueue(t *testing.T, lab *testLab) {
 		if p == nil || p.OwnerIsEtcdLeader == nil || *p.OwnerIsEtcdLeader != leads || leads && p.Now != p.Leader || !leads && p.Now != p.Follower {
 			t.Fatalf("predicted of %s = %+v; want it for an owner that leads etcd = %t", vip, p, leads)
 		}
+		reordered := "another than " + hosts[1] + " takes the VIP"
+		if slices.ContainsFunc(e.Notes, func(n string) bool { return strings.HasSuffix(n, reordered) }) != leads {
+			t.Errorf("notes of %s = %q; want that the queue may change if the owner leads etcd, which is so = %t", vip, e.Notes, leads)
+		}
 		left := *e.Candidates[0].RemainingSeconds
 		if p.Follower.LowerSeconds != left || p.Follower.UpperSeconds > left+2 || p.Leader.LowerSeconds < 30 || p.Leader.UpperSeconds > 40 {
 			t.Errorf("predicted of %s = %+v; want %v s or a little more, and 30 - 40 s if the owner leads", vip, p, left)
 		}
 	}
 	table := lab.on("owner", "--election")
-	table.shows(t, 0, `ELECTION of 10\.5\.0\.50: cp-\d is next, .* s after a crash of cp-\d now`, `ELECTION of fd10:5::50: cp-\d is next, .*`,
+	table.shows(t, 0, `ELECTION of 10\.5\.0\.50: cp-\d is next in the queue; a crash of cp-\d now takes .* s`, `ELECTION of fd10:5::50: cp-\d is next in the queue; .*`,
 		"# HOST ROLE REMAINING", `1 cp-\d owner \d+ s of 30 s`, `2 cp-\d next .*`, `3 cp-\d waiting .*`)
 	if strings.Contains(table.stdout, "not asked") || table.stderr != "" {
 		t.Errorf("want that nothing is missing\n%s", table)

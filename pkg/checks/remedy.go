@@ -1,17 +1,21 @@
 package checks
 
 import (
-	"cmp"
+	"net/netip"
+	"slices"
 	"strings"
 
+	"github.com/vipctl/vipctl/pkg/cluster"
 	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // remedies say what to do about each kind of trouble, with commands that exist.
-// NODE and VIP stand for those of the finding.
+// NODE and VIP stand for those of the finding, and NODES for all control-plane
+// nodes, with commas. Of two owners a reboot is for one only, so that there
+// "talosctl -n NODE reboot" becomes a command for each, to choose from.
 var remedies = map[vip.Trouble]string{
-	vip.TwoOwners:         "vipctl owner --election shows whom etcd elected; talosctl -n NODE reboot on the other takes the address off it",
-	vip.NoOwner:           "vipctl etcd shows whether there is a quorum to elect with; talosctl -n NODE logs controller-runtime tells what the VIP operator does",
+	vip.TwoOwners:         "vipctl owner --election shows whom etcd elected; a reboot takes the address off the other: " + reboot,
+	vip.NoOwner:           "vipctl etcd shows whether there is a quorum to elect with; talosctl -n NODES logs controller-runtime tells what the VIP operator does",
 	vip.ForeignHost:       "find the machine by its hardware address (ip neigh show VIP) and take VIP off it; a load balancer in front of VIP shows its own certificate",
 	vip.LeftoverAddress:   "talosctl -n NODE reboot takes it off; until then clients may reach either node",
 	vip.StaticAddress:     "talosctl -n NODE edit machineconfig: name VIP as vip.ip or in a Layer2VIPConfig only, not among the addresses of a link",
@@ -26,9 +30,33 @@ var remedies = map[vip.Trouble]string{
 	vip.Ghost:             "vipctl owner --election shows what is left of its lease: until that has run out it holds up whoever is behind it",
 }
 
-// Remedy is what to do about a finding on the VIP addr. The node is named by its
-// address where that is known, as talosctl takes it, else by the finding's name.
-func Remedy(f vip.Finding, node, addr string) string {
-	return strings.NewReplacer("NODE", cmp.Or(node, f.Node, "NODE"), "VIP operator", "VIP operator", "Layer2VIPConfig", "Layer2VIPConfig",
-		"VIP", addr).Replace(remedies[f.Trouble])
+const reboot = "talosctl -n NODE reboot"
+
+// Remedy is what to do about a finding on the VIP addr. Nodes are named by their
+// addresses where those are known, as talosctl takes them. owners are those who
+// have the VIP.
+func Remedy(s *cluster.Snapshot, f vip.Finding, addr netip.Addr, owners []string) string {
+	text, node := remedies[f.Trouble], reached(s, f.Node)
+	if node == "" { // it is no single one
+		var each, all []string
+		for i := range s.Nodes {
+			n := &s.Nodes[i]
+			all = append(all, reached(s, n.Name))
+			if slices.Contains(owners, n.Name) || len(owners) < 2 && !n.Addresses.Known() { // one that fell silent
+				each = append(each, strings.ReplaceAll(reboot, "NODE", reached(s, n.Name)))
+			}
+		}
+		node = strings.Join(all, ",")
+		text = strings.ReplaceAll(text, reboot, strings.Join(each, " or "))
+	}
+	return strings.NewReplacer("NODES", node, "NODE", node, "VIP operator", "VIP operator", "Layer2VIPConfig", "Layer2VIPConfig",
+		"VIP", addr.String()).Replace(text)
+}
+
+// reached is how talosctl takes a node: by its address where that is known.
+func reached(s *cluster.Snapshot, name string) string {
+	if n := s.Node(name); n != nil && n.Addr.IsValid() {
+		return n.Addr.String()
+	}
+	return name
 }

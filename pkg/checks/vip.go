@@ -72,14 +72,13 @@ func splitBrainHint(s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdict) s
 	var hints []string
 	for _, f := range verdict.Findings {
 		if f.Trouble == vip.LeftoverAddress || f.Trouble == vip.StaticAddress {
-			hints = append(hints, fmt.Sprintf("%s should not have it: %s", f.Node, remedy(s, f, addr)))
+			hints = append(hints, fmt.Sprintf("%s should not have it: %s", f.Node, Remedy(s, f, addr, verdict.Owners)))
 		}
 	}
 	if len(hints) > 0 && len(hints) < len(verdict.Owners) {
 		return strings.Join(hints, "; ")
 	}
-	return fmt.Sprintf("vipctl owner --election shows which of %s etcd elected; talosctl -n NODE reboot on any other takes the address off it",
-		strings.Join(verdict.Owners, ", "))
+	return Remedy(s, vip.Finding{Trouble: vip.TwoOwners}, addr, verdict.Owners)
 }
 
 // silent names the nodes that may hide an owner.

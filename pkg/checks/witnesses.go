@@ -26,7 +26,7 @@ func witnessesAgree(s *cluster.Snapshot) Finding {
 				status = Warn
 			}
 			t.say(status, "%s: %s", v.Addr, f.Text)
-			hints = append(hints, remedy(s, f, v.Addr))
+			hints = append(hints, Remedy(s, f, v.Addr, verdict.Owners))
 		}
 		if len(found) == 0 {
 			good = append(good, testimony(&t, s, v.Addr, verdict)...)
@@ -43,14 +43,6 @@ func troubles(s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdict) []vip.F
 	return slices.DeleteFunc(slices.Concat(verdict.Findings, s.Findings(addr, verdict)), func(f vip.Finding) bool {
 		return slices.Contains(shownElsewhere, f.Trouble)
 	})
-}
-
-func remedy(s *cluster.Snapshot, f vip.Finding, addr netip.Addr) string {
-	node := ""
-	if n := s.Node(f.Node); n != nil && n.Addr.IsValid() {
-		node = n.Addr.String()
-	}
-	return Remedy(f, node, addr.String())
 }
 
 // testimony says which witnesses beside the nodes themselves name the owner, and
@@ -72,7 +64,8 @@ func testimony(t *tally, s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdi
 		case c.Err != "" && !s.Forwarded && answered(s, addr, c.Witness): // and it cannot be told for whom
 			t.say(Unknown, "%s: %s", addr, c.Err)
 		case c.Err != "":
-			silent = append(silent, fmt.Sprintf("%s could not be asked (%s)", c.Witness, c.Err))
+			words := map[Silence]string{NotAsked: "could not be asked", NoAnswer: "gave no answer", Unclear: "does not tell"}
+			silent = append(silent, fmt.Sprintf("%s %s (%s)", c.Witness, words[SilenceOf(s, addr, c)], c.Err))
 		case c.Owner == verdict.Owners[0]:
 			agree = append(agree, c.Witness.String())
 		}
@@ -94,6 +87,9 @@ func testimony(t *tally, s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdi
 // known by.
 func answered(s *cluster.Snapshot, addr netip.Addr, w vip.Witness) bool {
 	i := slices.IndexFunc(s.VIPs, func(v cluster.VIP) bool { return v.Addr == addr })
+	if i < 0 {
+		return false
+	}
 	switch w {
 	case vip.Certificate:
 		return s.VIPs[i].APIServer.Value().Certificate.Fingerprint != "" || s.VIPs[i].Apid.Value().Fingerprint != ""

@@ -129,7 +129,9 @@ func someTrouble() *Ownership {
 		{Witness: vip.ARP, From: "here", Owner: "cp-2"},
 		{Witness: vip.ARP, From: "here", Stranger: "02:00:00:00:00:66"},
 		{Witness: vip.Neighbour, From: "here", Owner: "cp-1"},
-		{Witness: vip.Election, From: "cp-1", Err: "no answer within 5 s"},
+		{Witness: vip.Election, From: "cp-1", Err: "etcd on cp-1 (192.0.2.1:2379): no answer within 5 s"},
+		{Witness: vip.Election, From: "cp-2", Err: "the role of this talosconfig may not read etcd's certificates"},
+		{Witness: vip.Election, From: "cp-3", Err: "another member told a newer queue, of revision 42"},
 	}
 	return NewOwnership(s,
 		Judged{VIP: someVIP, Claims: claims, Findings: findings[:1], Verdict: vip.Verdict{

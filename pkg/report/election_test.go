@@ -22,6 +22,12 @@ func candidate(host, lease string, left float64) cluster.Candidate {
 	return c
 }
 
+// threeWait is a queue without ghosts: cp-1 owns, cp-2 and cp-3 wait.
+func threeWait(s *cluster.Snapshot, v *cluster.VIP) {
+	s.Nodes[2].Campaigns = cluster.Got([]string{"eth0"})
+	v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52), candidate("cp-3", "a3", 47))
+}
+
 func queued(revision int64, list ...cluster.Candidate) cluster.Seen[cluster.Election] {
 	return cluster.Got(cluster.Election{Revision: revision, Candidates: list})
 }
@@ -57,34 +63,44 @@ func TestElectionReport(t *testing.T) {
 		not  []string
 	}{
 		{"the newest answer counts", func(*cluster.Snapshot, *cluster.VIP) {},
-			[]string{"ELECTION of 192.0.2.50: cp-2 is next, 61.8 - 65.5 s after a crash of cp-1 now",
+			[]string{"ELECTION of 192.0.2.50: cp-2 is next in the queue; a crash of cp-1 now takes 61.8 - 65.5 s",
 				"1 cp-1 owner 41 s of 60 s -", "2 cp-2 ghost 52 s of 60 s cp-2 has 2 keys", "3 cp-2 next 47 s of 60 s -"}, []string{"LEASE", "NODE ROLE"}},
 		{"an owner that leads etcd waits for the whole lease again, one that follows for the longest lease ahead of the heir",
 			func(*cluster.Snapshot, *cluster.VIP) {},
-			[]string{"61.8 - 65.5 s after a crash of cp-1 now", "61.8 - 65.5 s: the owner is the etcd leader", "if it did not lead etcd: 52 - 53.5 s"}, nil},
+			[]string{"a crash of cp-1 now takes 61.8 - 65.5 s", "61.8 - 65.5 s: the owner is the etcd leader", "if it did not lead etcd: 52 - 53.5 s"}, nil},
+		{"an owner that leads, and two that wait: who is next may lose its place", threeWait,
+			[]string{"cp-2 is next in the queue; a crash of cp-1 now takes 61.8 - 65.5 s", "cp-1 leads etcd: candidates may lose their places while a new leader is elected, so that another than cp-2 takes the VIP"}, []string{"if cp-1 leads"}},
+		{"nobody knows whether the owner leads, and two wait", func(s *cluster.Snapshot, v *cluster.VIP) {
+			threeWait(s, v)
+			lead(s, "")
+		}, []string{"if cp-1 leads etcd: candidates may lose their places"}, nil},
+		{"an owner that follows, and two that wait: the next takes it", func(s *cluster.Snapshot, v *cluster.VIP) {
+			threeWait(s, v)
+			lead(s, "a2")
+		}, []string{"cp-2 is next in the queue; a crash of cp-1 now takes 41 - 42.5 s"}, []string{"may lose their places", "another than"}},
 		{"an owner that follows", func(s *cluster.Snapshot, v *cluster.VIP) {
 			lead(s, "a2")
 			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52))
-		}, []string{"cp-2 is next, 41 - 42.5 s after a crash of cp-1 now", "41 - 42.5 s: 41s left", "if it led etcd: 61.8 - 65.5 s"}, []string{"ghost", "NOTE"}},
+		}, []string{"cp-2 is next in the queue; a crash of cp-1 now takes 41 - 42.5 s", "41 - 42.5 s: 41 s left", "if it led etcd: 61.8 - 65.5 s"}, []string{"ghost", "NOTE"}},
 		{"nobody knows the leader", func(s *cluster.Snapshot, _ *cluster.VIP) { lead(s, "") },
-			[]string{"52 - 65.5 s after a crash of cp-1 now"}, []string{"if it"}},
+			[]string{"a crash of cp-1 now takes 52 - 65.5 s"}, []string{"if it"}},
 		{"nobody waits", func(_ *cluster.Snapshot, v *cluster.VIP) {
 			v.Elections = v.Elections[:1]
 			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41))
-		}, []string{"nobody is next", "nobody waits behind cp-1: if it crashes, the VIP stays away"}, []string{"a crash of", "not asked: etcd"}},
+		}, []string{"nobody is next", "nobody waits behind cp-1: if it crashes, the VIP stays away"}, []string{"a crash of", "not asked", "no answer"}},
 		{"an empty queue", func(_ *cluster.Snapshot, v *cluster.VIP) { v.Elections[0].Election = queued(42) },
 			[]string{"nobody is in the queue"}, []string{"HOST", "a crash of"}},
 		{"a lease that ended while it was asked about: any time up to the whole", func(s *cluster.Snapshot, v *cluster.VIP) {
 			lead(s, "a2")
 			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", -1), candidate("cp-2", "a2", 52))
-		}, []string{"1 cp-1 owner - the lease has ended", "cp-2 is next, 39.5 - 60.5 s after a crash of cp-1 now"}, nil},
+		}, []string{"1 cp-1 owner - the lease has ended", "cp-2 is next in the queue; a crash of cp-1 now takes 39.5 - 60.5 s"}, nil},
 		{"two members left: no loss is borne", func(_ *cluster.Snapshot, v *cluster.VIP) { v.Elections[2].Election = gone },
-			[]string{"ELECTION of 192.0.2.50: cp-2 is next\n", "etcd bears no loss now: if cp-1 crashes", "not asked: etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"}, []string{"after a crash", " s: ", "not asked: election"}},
+			[]string{"ELECTION of 192.0.2.50: cp-2 is next in the queue\n", "etcd bears no loss now: if cp-1 crashes", "no answer: etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"}, []string{"a crash of", " s: ", "not asked"}},
 		{"the first key is a ghost", func(s *cluster.Snapshot, _ *cluster.VIP) { s.Nodes[0].Campaigns = cluster.Got([]string{}) },
 			[]string{"1 cp-1 ghost 41 s of 60 s cp-1 does not campaign", "3 cp-2 next", "the first key is a ghost: cp-2 takes the VIP when"}, []string{"a crash of"}},
 		{"the next one is silent", func(s *cluster.Snapshot, v *cluster.VIP) {
 			s.Nodes[1].Reachable = cluster.Missed[bool](errors.New("no answer"))
-		}, []string{"cp-2 is next, ", "cp-2 did not answer: if it is gone as well, its lease must run out, too"}, nil},
+		}, []string{"cp-2 is next in the queue; ", "cp-2 did not answer: if it is gone as well, its lease must run out, too"}, nil},
 		{"nobody could be asked", func(_ *cluster.Snapshot, v *cluster.VIP) {
 			for i := range v.Elections {
 				v.Elections[i].Election = cluster.Missed[cluster.Election](errors.New("the role may not"))

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vipctl/vipctl/pkg/checks"
 )
 
 // grid says who is next, and how soon after a crash; below it is the queue for
@@ -62,13 +64,13 @@ func (r *ElectionReport) glance() string {
 	case next < 0:
 		return "nobody is next"
 	case r.Predicted == nil:
-		return r.Candidates[next].Hostname + " is next"
+		return r.Candidates[next].Hostname + " is next in the queue"
 	default:
-		return r.Candidates[next].Hostname + " is next, " + r.Predicted.Now.span() + " after a crash of " + r.Candidates[0].Hostname + " now"
+		return r.Candidates[next].Hostname + " is next in the queue; a crash of " + r.Candidates[0].Hostname + " now takes " + r.Predicted.Now.span()
 	}
 }
 
-// silence says who was not asked, a line for each reason.
+// silence says who was not asked or gave no answer, a line for each reason.
 func (r *ElectionReport) silence() []string {
 	var order []string
 	nodes := make(map[string][]string)
@@ -83,11 +85,14 @@ func (r *ElectionReport) silence() []string {
 	}
 	var lines []string
 	for _, reason := range order {
-		line := "not asked: " + reason
-		if len(nodes[reason]) == 1 && !strings.Contains(reason, nodes[reason][0]) {
-			line = "not asked: " + nodes[reason][0] + ": " + reason
+		why := silences[string(checks.NotAsked)]
+		if checks.AskedEtcd(reason) {
+			why = silences[string(checks.NoAnswer)]
 		}
-		lines = append(lines, line)
+		if len(nodes[reason]) == 1 && !strings.Contains(reason, nodes[reason][0]) {
+			why += ": " + nodes[reason][0]
+		}
+		lines = append(lines, why+": "+reason)
 	}
 	return lines
 }

@@ -71,6 +71,9 @@ type WitnessClaim struct {
 	// that is known.
 	By    string `json:"by,omitempty" jsonschema:"enum=election,enum=configuration,enum=nobody"`
 	Error string `json:"error,omitempty"`
+	// Silence is why one with an error said nothing: it was not asked; it was
+	// asked in vain, or refused; or from its answer it cannot be told whom it names.
+	Silence string `json:"silence,omitempty" jsonschema:"enum=notAsked,enum=noAnswer,enum=unclear"`
 }
 
 // NodeOwnership is one control-plane node. One that did not answer has an
@@ -132,14 +135,11 @@ func newVIPOwnership(s *cluster.Snapshot, j Judged) VIPOwnership {
 		}
 	}
 	for _, c := range j.Claims {
-		v.Witnesses = append(v.Witnesses, WitnessClaim{c.Witness.String(), c.From, c.Owner, c.Stranger, origins[c.By], c.Err})
+		v.Witnesses = append(v.Witnesses, WitnessClaim{c.Witness.String(), c.From, c.Owner, c.Stranger, origins[c.By], c.Err,
+			string(checks.SilenceOf(s, j.VIP, c))})
 	}
 	for _, f := range j.Findings {
-		node := ""
-		if n := s.Node(f.Node); n != nil && n.Addr.IsValid() {
-			node = n.Addr.String()
-		}
-		v.Findings = append(v.Findings, OwnershipFinding{f.Trouble.String(), f.Node, f.Text, checks.Remedy(f, node, v.VIP)})
+		v.Findings = append(v.Findings, OwnershipFinding{f.Trouble.String(), f.Node, f.Text, checks.Remedy(s, f, j.VIP, v.Owners)})
 	}
 	if j.First != nil && j.Second != nil && s.Earlier != nil {
 		v.Sightings = []Sighting{newSighting(s.Earlier.TakenAt, j.First), newSighting(s.TakenAt, j.Second)}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vipctl/vipctl/pkg/checks"
 	"github.com/vipctl/vipctl/pkg/vip"
 )
 
@@ -45,13 +46,13 @@ func (o *Ownership) noVIP() string {
 }
 
 // lines are what there is to say of a VIP: the reason, what the cluster shows to
-// be wrong, when it was seen, and apart from that what could not be asked. They
+// be wrong, when it was seen, and apart from that who said nothing, and why. They
 // are none where all is well, and nothing is said twice.
 func (o *Ownership) lines(v VIPOwnership, wide bool) []string {
 	trouble := slices.Concat(v.findingLines(), v.sightingLines())
 	calm := v.Verdict == vip.Owned.String() && len(trouble) == 0
 	whole := true // every node said whether it has the address
-	var unasked []string
+	var silent []string
 	for _, w := range v.Witnesses {
 		if w.Error == "" {
 			continue
@@ -62,13 +63,18 @@ func (o *Ownership) lines(v VIPOwnership, wide bool) []string {
 		case wide, node && o.tells(w): // they have rows of their own
 		case w.Witness == vip.Election.String() && v.Election != nil: // said with the queue
 		case node, !calm: // that this machine cannot hear the segment is no news where all is well
-			unasked = append(unasked, fmt.Sprintf("  not asked: %s from %s: %s", w.Witness, w.From, w.Error))
+			silent = append(silent, fmt.Sprintf("  %s: %s from %s: %s", silences[w.Silence], w.Witness, w.From, w.Error))
 		}
 	}
 	if calm && whole && !wide {
 		return nil
 	}
-	return slices.Concat([]string{v.VIP + ": " + v.Reason}, trouble, unasked)
+	return slices.Concat([]string{v.VIP + ": " + v.Reason}, trouble, silent)
+}
+
+// silences are the words for those who said nothing.
+var silences = map[string]string{
+	string(checks.NotAsked): "not asked", string(checks.NoAnswer): "no answer", string(checks.Unclear): "unclear",
 }
 
 // findingLines are the findings, save one that is the reason, each followed by
