@@ -26,6 +26,7 @@ const (
 	watchRetryMin = 100 * time.Millisecond
 	watchRetryMax = 500 * time.Millisecond
 	watchHinted   = 50 * time.Millisecond // between two questions, however many hints come
+	watchSteady   = 2 * time.Second       // what a watch must last that is no reason to wait longer before the next
 )
 
 // AddressChange is what a watch learned of one node's addresses: a full list,
@@ -52,8 +53,9 @@ func (c AddressChange) Holds(addr netip.Addr) bool {
 
 // WatchAddresses reports the addresses of a node when it starts, whenever they
 // change, when they are lost from sight, and when they are seen again, until ctx
-// ends. Calls of report come one at a time. After a loss it connects anew every
-// 100 ms, later 500 ms, over connections of its own. It returns nil when ctx
+// ends. Calls of report come one at a time. After a loss it connects anew after
+// 100 ms, later every 500 ms, over connections of its own: also where a node
+// answers and hangs up again and again. It returns nil when ctx
 // ends; an error means that the node is not known.
 func (c *Client) WatchAddresses(ctx context.Context, node string, report func(AddressChange)) error {
 	return c.WatchAddressesVia(ctx, node, "", report)
@@ -69,9 +71,10 @@ func (c *Client) WatchAddressesVia(ctx context.Context, node, endpoint string, r
 		return err
 	}
 	w := &addressWatch{client: c, name: node, target: t, report: report}
-	wait := watchRetryMin
+	var wait retryWait
 	for first := true; ctx.Err() == nil; first = false {
 		before := w.seen
+		begun := time.Now()
 		lost := w.once(ctx)
 		if ctx.Err() != nil {
 			break
@@ -82,12 +85,29 @@ func (c *Client) WatchAddressesVia(ctx context.Context, node, endpoint string, r
 				gap.Heard = *at
 			}
 			report(gap)
-			wait = watchRetryMin
 		}
-		pause(ctx, wait)
-		wait = min(2*wait, watchRetryMax)
+		stood := time.Duration(0)
+		if w.seen != before {
+			stood = time.Since(begun)
+		}
+		pause(ctx, wait.after(stood))
 	}
 	return nil //nolint:nilerr // a loss was reported as a gap
+}
+
+// retryWait is how long to wait before the next attempt. The zero value has seen
+// none.
+type retryWait time.Duration
+
+// after is the wait after a watch that stood for so long, 0 where none came
+// about. A watch that was soon lost is no reason to begin anew with short waits:
+// a node that lists its addresses and hangs up would flap ten times a second.
+func (b *retryWait) after(stood time.Duration) time.Duration {
+	*b = min(2*max(*b, retryWait(watchRetryMin)/2), retryWait(watchRetryMax))
+	if stood >= watchSteady {
+		*b = retryWait(watchRetryMin)
+	}
+	return time.Duration(*b)
 }
 
 // watched is where a node is watched.

@@ -33,6 +33,50 @@ func TestWatchThatBringsNoFirstList(t *testing.T) {
 	}
 }
 
+func TestRetryWait(t *testing.T) {
+	const ms = time.Millisecond
+	var b retryWait
+	for i, step := range []struct{ stood, want time.Duration }{
+		{0, 100 * ms}, {0, 200 * ms}, {0, 400 * ms}, {0, 500 * ms}, {0, 500 * ms},
+		{10 * ms, 500 * ms},     // answers at last, and hangs up
+		{watchSteady, 100 * ms}, // stood for a while
+		{30 * ms, 200 * ms},     // and again it hangs up at once
+		{watchSteady - 1, 400 * ms},
+		{time.Hour, 100 * ms},
+	} {
+		if got := b.after(step.stood); got != step.want {
+			t.Errorf("wait %d, after a watch of %v = %v; want %v", i, step.stood, got, step.want)
+		}
+	}
+}
+
+// A node that lists its addresses and hangs up is not asked ten times a second.
+func TestNodeThatHangsUpAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.node("cp-1", "10.5.0.2", 0xa1)
+	lists, times := make(chan struct{}, 100), make([]time.Time, 0, 5)
+	go func() {
+		_ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", func(c AddressChange) {
+			if c.Gap == nil {
+				w.breakAll("10.5.0.2:50000")
+				lists <- struct{}{}
+			}
+		})
+	}()
+	for len(times) < 5 {
+		select {
+		case <-lists:
+			times = append(times, time.Now())
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d lists; want that it goes on trying", len(times))
+		}
+	}
+	// 100, 200, 400 and 500 ms lie between the five; 100 ms each before they grew.
+	if took := times[4].Sub(times[0]); took < 1200*time.Millisecond-50*time.Millisecond {
+		t.Errorf("the fifth list came %v after the first; want 1.2 s at least", took)
+	}
+}
+
 // However many events a node sends, it is asked now and then only.
 func TestFloodOfEvents(t *testing.T) {
 	w := newWorld(t)
