@@ -84,13 +84,17 @@ func (f *Factory) watchOwner(ctx context.Context, format string) error {
 	if err != nil {
 		return err
 	}
+	settings, err := f.Config()
+	if err != nil {
+		return err
+	}
 	client, err := talos.New(cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = client.Close() }()
 	w := &ownerWatch{
-		client: client, known: newWatching(doc), style: report.Style{Color: f.Streams.Color && !f.flags.NoColor},
+		client: client, known: newWatching(doc, time.Duration(settings.LeaseTTL)), style: report.Style{Color: f.Streams.Color && !f.flags.NoColor},
 		changes: make(chan nodeChange), snaps: make(chan *cluster.Snapshot),
 	}
 	w.known.closed = len(f.flags.VIPs) > 0

@@ -20,6 +20,8 @@ type watching struct {
 	vips  []netip.Addr   // in the order of the look
 	// courses are those of the vips.
 	courses map[netip.Addr]vip.Course
+	// lease is the time to live of an owner's lease, 0 for the default.
+	lease time.Duration
 	// closed says that VIPs were named by hand: no other is of interest.
 	closed bool
 	// now is the latest time that was told.
@@ -41,9 +43,10 @@ type watchedNode struct {
 	unseen time.Time
 }
 
-// newWatching begins with what the look has shown.
-func newWatching(doc *report.Ownership) *watching {
-	w := &watching{courses: map[netip.Addr]vip.Course{}, now: doc.TakenAt}
+// newWatching begins with what the look has shown. lease is the time to live of an
+// owner's lease, 0 for the default.
+func newWatching(doc *report.Ownership, lease time.Duration) *watching {
+	w := &watching{courses: map[netip.Addr]vip.Course{}, now: doc.TakenAt, lease: lease}
 	for _, v := range doc.VIPs {
 		addr, err := netip.ParseAddr(v.VIP)
 		if err != nil {
@@ -57,9 +60,15 @@ func newWatching(doc *report.Ownership) *watching {
 		}
 	}
 	for i, addr := range w.vips {
-		w.courses[addr] = vip.Begin(doc.TakenAt, w.claims(addr), doc.VIPs[i].Verdict == vip.SplitBrain.String())
+		w.begin(doc.TakenAt, addr, doc.VIPs[i].Verdict == vip.SplitBrain.String())
 	}
 	return w
+}
+
+func (w *watching) begin(at time.Time, addr netip.Addr, confirmed bool) {
+	c := vip.Begin(at, w.claims(addr), confirmed)
+	c.Lease = w.lease
+	w.courses[addr] = c
 }
 
 func (w *watching) seed(c report.WitnessClaim, addr netip.Addr, at time.Time) {
@@ -225,7 +234,7 @@ func (w *watching) found(at time.Time, snap *cluster.Snapshot, first bool) (even
 	for _, v := range snap.VIPs {
 		if _, known := w.courses[v.Addr]; !known && !w.closed {
 			w.vips = append(w.vips, v.Addr)
-			w.courses[v.Addr] = vip.Begin(at, w.claims(v.Addr), false)
+			w.begin(at, v.Addr, false)
 			events = append(events, report.NewSighted(at, v.Addr.String(), w.courses[v.Addr].Verdict))
 		}
 	}

@@ -13,8 +13,16 @@ type Course struct {
 	Verdict Verdict
 	// Since is when it began to hold, zero where it held when first seen.
 	Since time.Time
+	// Lease is the time to live of an owner's lease, 0 for the default. It says how
+	// long a node that fell silent beside another owner may be one as well.
+	Lease time.Duration
 
 	claims []Claim
+	// fallen held the address beside others, and are silent; doubtUntil is when
+	// they are no reason any more to doubt the one who is left, zero where they
+	// are none now.
+	fallen     []fallen
+	doubtUntil time.Time
 	// Two owners are no split brain before at least two nodes have held the
 	// address from twoSince on, for ResampleAfter; two are those nodes.
 	two      Verdict
@@ -47,6 +55,7 @@ func Begin(at time.Time, claims []Claim, confirmed bool) Course {
 // a turn, else nil. Time must not go backwards.
 func (c Course) Next(at time.Time, claims []Claim) (Course, *Turn) {
 	next := c
+	next.fallen = fell(c.fallen, c.claims, claims, at)
 	next.claims = slices.Clone(claims)
 	next.Verdict = next.weigh(at, Judge(claims))
 	before := c.Verdict
@@ -68,13 +77,15 @@ func (c Course) Wait(at time.Time) (Course, *Turn) { return c.Next(at, c.claims)
 // Due is when waiting alone makes a turn, zero where it does not.
 func (c Course) Due() time.Time {
 	if c.twoSince.IsZero() || c.Verdict.Ownership == SplitBrain {
-		return time.Time{}
+		return c.doubtUntil
 	}
 	return c.twoSince.Add(ResampleAfter)
 }
 
-// weigh tells a split brain from two owners in a handover.
+// weigh tells a split brain from two owners in a handover, and from one who is
+// left of two.
 func (c *Course) weigh(at time.Time, now Verdict) Verdict {
+	now = c.remember(at, now)
 	if now.Ownership != SplitBrain {
 		c.two, c.twoSince = Verdict{}, time.Time{}
 		return now

@@ -2,6 +2,7 @@ package vip
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,6 +41,26 @@ func TestCourse(t *testing.T) {
 			"1000 unknown - 0s; 6000 owned cp-2 5s"},
 		{"the owner is cut off, and back with the address", []string{owned, "1000 cp-1 silent, cp-2 free, cp-3 free", "1500 cp-1 has, cp-2 free, cp-3 free"},
 			"1000 unknown - 0s; 1500 owned cp-1 500ms"},
+		{"one of two falls silent: the other is no sole owner before the lease and more have passed",
+			[]string{owned, "1000 cp-1 has, cp-2 has, cp-3 free", "3000", "4000 cp-1 has, cp-2 silent, cp-3 free", "69499", "69500"},
+			"1000 disputed cp-1,cp-2 0s; 3000 splitBrain cp-1,cp-2 2s; 4000 disputed cp-1 1s; 69500 owned cp-1 1m5.5s"},
+		{"one of two falls silent, and is seen without the address", []string{owned, "1000 cp-1 has, cp-2 has, cp-3 free", "3000",
+			"4000 cp-1 has, cp-2 silent, cp-3 free", "9000 cp-1 has, cp-2 free, cp-3 free"},
+			"1000 disputed cp-1,cp-2 0s; 3000 splitBrain cp-1,cp-2 2s; 4000 disputed cp-1 1s; 9000 owned cp-1 5s"},
+		{"one of two falls silent, and is seen with the address", []string{owned, "1000 cp-1 has, cp-2 has, cp-3 free", "3000",
+			"4000 cp-1 has, cp-2 silent, cp-3 free", "9000 cp-1 has, cp-2 has, cp-3 free", "11000"},
+			"1000 disputed cp-1,cp-2 0s; 3000 splitBrain cp-1,cp-2 2s; 4000 disputed cp-1 1s; 9000 disputed cp-1,cp-2 5s; 11000 splitBrain cp-1,cp-2 2s"},
+		{"both of two fall silent, and one comes back with it", []string{owned, "1000 cp-1 has, cp-2 has, cp-3 free",
+			"1500 cp-1 silent, cp-2 has, cp-3 free", "1600 cp-1 silent, cp-2 silent, cp-3 free", "2000 cp-1 silent, cp-2 has, cp-3 free"},
+			"1000 disputed cp-1,cp-2 0s; 1500 disputed cp-2 500ms; 1600 unknown - 100ms; 2000 disputed cp-2 400ms"},
+		{"one of two falls silent, the other lets go, and takes it again as the one who was elected",
+			[]string{owned, "1000 cp-1 has, cp-2 has, cp-3 free", "1500 cp-1 silent, cp-2 has, cp-3 free", "2000 cp-1 silent, cp-2 free, cp-3 free", "8000 cp-1 silent, cp-2 has, cp-3 free"},
+			"1000 disputed cp-1,cp-2 0s; 1500 disputed cp-2 500ms; 2000 unknown - 500ms; 8000 owned cp-2 6s"},
+		{"the one of two who fell silent is no node any more", []string{owned, "1000 cp-1 has, cp-2 has, cp-3 free",
+			"1500 cp-1 has, cp-2 silent, cp-3 free", "4000 cp-1 has, cp-3 free"},
+			"1000 disputed cp-1,cp-2 0s; 1500 disputed cp-1 500ms; 4000 owned cp-1 2.5s"},
+		{"one of three falls silent, then another lets go", []string{owned, "1000 cp-1 has, cp-2 has, cp-3 has", "1500 cp-1 has, cp-2 has, cp-3 silent", "1700 cp-1 free, cp-2 has, cp-3 silent"},
+			"1000 disputed cp-1,cp-2,cp-3 0s; 1500 disputed cp-1,cp-2 500ms; 1700 disputed cp-2 200ms"},
 		{"two that were seen twice before", []string{"0 twice: cp-1 has, cp-2 has", "100", "200 cp-1 has, cp-2 free"}, "200 owned cp-1 0s"},
 		{"two at the first sight", []string{"0 cp-1 has, cp-2 has", "1999", "2000"}, "2000 splitBrain cp-1,cp-2 0s"},
 	} {
@@ -98,7 +119,7 @@ func TestCourseProperties(t *testing.T) {
 			at = at.Add(time.Duration(rapid.IntRange(0, 1500).Draw(t, "ms")) * time.Millisecond)
 			if due := c.Due(); !due.IsZero() && !due.After(at) {
 				c, _ = c.Wait(due)
-				if c.Verdict.Ownership != SplitBrain {
+				if c.Verdict.Ownership != SplitBrain && c.Verdict.Ownership != Owned {
 					t.Fatalf("due at %v, and then %v", due, c.Verdict)
 				}
 			}
@@ -118,12 +139,17 @@ func TestCourseProperties(t *testing.T) {
 				}
 				claims = append(claims, claim)
 			}
+			before := c.Verdict
 			c, _ = c.Next(at, claims)
+			fell := slices.ContainsFunc(claims, func(c Claim) bool { return c.Err != "" && slices.Contains(before.Owners, c.From) })
 			long := 0
 			for _, since := range held {
 				if at.Sub(since) >= ResampleAfter {
 					long++
 				}
+			}
+			if c.Verdict.Ownership == Owned && fell && slices.Contains(before.Owners, c.Verdict.Owners[0]) {
+				t.Fatalf("%v held it a moment before, and one fell silent; verdict %v", before.Owners, c.Verdict)
 			}
 			switch v := c.Verdict.Ownership; {
 			case len(held) > 1 && v != SplitBrain && v != Disputed:
