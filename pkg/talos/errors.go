@@ -29,6 +29,8 @@ func (e *UnreachableError) Error() string {
 func (e *UnreachableError) Hint() string {
 	all := strings.Join(e.Causes, "\n")
 	switch {
+	case strings.Contains(all, ", through the proxy "):
+		return "unset HTTPS_PROXY, or add the nodes' addresses or their network to NO_PROXY, where they are to be dialled directly"
 	case strings.Contains(all, "unknown authority"), strings.Contains(all, "tls: bad certificate"), strings.Contains(all, "tls: unknown certificate"):
 		return "these credentials are not this cluster's: choose another with --context or --talosconfig"
 	case strings.Contains(all, notAccepted):
@@ -104,12 +106,20 @@ func answered(err error) bool {
 // notAccepted is what a proxy's refusal of a signature is called.
 const notAccepted = "the proxy does not accept these credentials"
 
-// plain says in a person's words why a call to t failed. took is how long it
-// was waited for.
+// plain says in a person's words why a call to t failed, and through which proxy
+// where nothing came of it. took is how long it was waited for.
 func plain(err error, t target, took time.Duration) error {
 	if err == nil {
 		return nil
 	}
+	said := inWords(err, t, took)
+	if proxy := throughProxy(t.addr); proxy != "" && !answered(err) && !errors.Is(err, errMaintenance) {
+		return fmt.Errorf("%w, through %s", said, proxy)
+	}
+	return said
+}
+
+func inWords(err error, t target, took time.Duration) error {
 	text := message(err)
 	switch {
 	case errors.Is(err, errMaintenance):
@@ -140,6 +150,7 @@ func plain(err error, t target, took time.Duration) error {
 func stranger(text string) string {
 	text, _, _ = strings.Cut(text, " (possibly because of")
 	for _, s := range []struct{ has, says string }{
+		{"failed to do connect handshake", refusedByProxy(text)},
 		{"first record does not look like a TLS handshake", "what answers there does not speak TLS, and so is no Talos API"},
 		{"server preface", "what answers there speaks TLS but not gRPC, and so is no Talos API"},
 		{"signed by unknown authority", "another cluster's node answers there, or a stranger: " + text},
