@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/mattn/go-isatty"
+	"golang.org/x/term"
 )
 
 // Streams are the three standard streams, and what is known of them. Out
@@ -34,6 +35,20 @@ func System() *Streams {
 		Interactive: tty(os.Stdin) && tty(os.Stderr),
 		Color:       tty(os.Stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 	}
+}
+
+// Width is how many columns the terminal has that Out is, 0 where it is none. A
+// terminal may change it at any time.
+func (s *Streams) Width() int {
+	f, ok := s.Out.(*os.File)
+	if !ok || !isatty.IsTerminal(f.Fd()) {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
 }
 
 // Errorf writes a line to Err. Nothing in it is a command to a terminal, whoever

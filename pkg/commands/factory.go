@@ -89,8 +89,13 @@ func loadConfig(flag string) (*config.Config, error) {
 	}
 }
 
+// style is how tables look on stdout.
+func (f *Factory) style() report.Style {
+	return report.Style{Color: f.Streams.Color && !f.flags.NoColor, Width: f.Streams.Width()}
+}
+
 // write prints a document to stdout in the format.
 func (f *Factory) write(format string, doc any) error {
-	style := report.Style{Color: f.Streams.Color && !f.flags.NoColor}
+	style := f.style()
 	return style.Write(f.Streams.Out, format, doc)
 }

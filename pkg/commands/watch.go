@@ -94,14 +94,14 @@ func (f *Factory) watchOwner(ctx context.Context, format string) error {
 	}
 	defer func() { _ = client.Close() }()
 	w := &ownerWatch{
-		client: client, known: newWatching(doc, time.Duration(settings.LeaseTTL)), style: report.Style{Color: f.Streams.Color && !f.flags.NoColor},
+		client: client, known: newWatching(doc, time.Duration(settings.LeaseTTL)),
 		changes: make(chan nodeChange), snaps: make(chan *cluster.Snapshot),
 	}
 	w.known.closed = len(f.flags.VIPs) > 0
 	w.print = func(events ...report.OwnershipEvent) error {
 		for _, e := range events {
 			e.Context = doc.Context
-			if err := w.style.WriteLine(f.Streams.Out, format, e); err != nil {
+			if err := f.style().WriteLine(f.Streams.Out, format, e); err != nil {
 				return err
 			}
 		}
@@ -122,7 +122,6 @@ func (f *Factory) watchOwner(ctx context.Context, format string) error {
 type ownerWatch struct {
 	client *talos.Client
 	known  *watching
-	style  report.Style
 	print  func(...report.OwnershipEvent) error
 
 	changes chan nodeChange

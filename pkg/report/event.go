@@ -196,7 +196,7 @@ func (s Style) WriteLine(w io.Writer, format string, doc any) error {
 		for i := range words {
 			words[i] = harmless(words[i])
 		}
-		out.WriteString(s.paint(strings.Join(words, ""), words) + "\n")
+		out.WriteString(wrap(s.paint(strings.Join(words, ""), words), s.Width) + "\n")
 	default:
 		return &FormatError{format}
 	}

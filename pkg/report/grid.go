@@ -39,7 +39,7 @@ func (s Style) WriteGrids(w io.Writer, grids []Grid) error {
 
 func (s Style) render(out *bytes.Buffer, g Grid) error {
 	if g.Title != "" {
-		fmt.Fprintln(out, harmless(g.Title))
+		fmt.Fprintln(out, wrap(harmless(g.Title), s.Width))
 	}
 	if len(g.Rows) > 0 {
 		text, err := s.align(g)
@@ -49,17 +49,33 @@ func (s Style) render(out *bytes.Buffer, g Grid) error {
 		out.WriteString(text)
 	}
 	for _, line := range g.Footer {
-		fmt.Fprintln(out, harmless(line))
+		fmt.Fprintln(out, wrap(harmless(line), s.Width))
 	}
 	return nil
 }
 
 // align lays out header and rows in columns two spaces apart, without lines
 // around them and without spaces at the end. Names and values below a title
-// are indented.
+// are indented. On a terminal cells are wrapped where the columns are too wide for
+// it; and where that does not help each row becomes lines of its own.
 func (s Style) align(g Grid) (string, error) {
 	var out bytes.Buffer
-	rows := clean(g.Rows)
+	indent := ""
+	if g.Title != "" && len(g.Header) == 0 {
+		indent = "  "
+	}
+	header, rows := clean([][]string{g.Header})[0], clean(g.Rows)
+	whole := rows
+	if s.Width > 0 {
+		widths, fit := squeeze(header, rows, s.Width-len(indent))
+		switch {
+		case !fit && len(header) > 0:
+			return s.records(header, rows)
+		case !fit:
+			return s.sentences(indent, rows), nil
+		}
+		rows, whole = foldRows(rows, widths)
+	}
 	table := tablewriter.NewTable(&out,
 		tablewriter.WithRendition(tw.Rendition{
 			Borders:  tw.BorderNone,
@@ -73,24 +89,19 @@ func (s Style) align(g Grid) (string, error) {
 		tablewriter.WithRowAutoWrap(tw.WrapNone),
 		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
 	)
-	if len(g.Header) > 0 {
-		header := clean([][]string{g.Header})[0]
-		rows = slices.Insert(rows, 0, header)
+	if len(header) > 0 {
+		whole = slices.Insert(slices.Clone(whole), 0, header)
 		table.Header(header)
 	}
-	if err := table.Bulk(clean(g.Rows)); err != nil {
+	if err := table.Bulk(rows); err != nil {
 		return "", err
 	}
 	if err := table.Render(); err != nil {
 		return "", err
 	}
-	indent := ""
-	if g.Title != "" && len(g.Header) == 0 {
-		indent = "  "
-	}
 	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
 	for i := range lines {
-		lines[i] = indent + s.paint(strings.TrimRight(lines[i], " "), rows[i]) + "\n"
+		lines[i] = indent + s.paint(strings.TrimRight(lines[i], " "), whole[i]) + "\n"
 	}
 	return strings.Join(lines, ""), nil
 }

@@ -41,6 +41,9 @@ type Tabular interface {
 type Style struct {
 	// Color paints verdicts. The words alone carry the meaning.
 	Color bool
+	// Width is how many columns the terminal has: sentences and cells are wrapped
+	// to it. 0 is no terminal, and nothing is wrapped.
+	Width int
 }
 
 // Write prints v plainly, in the format. For Table and Wide v must be Tabular.
