@@ -113,6 +113,8 @@ func (e *EtcdReport) memberGrid(wide bool) Grid {
 	g := Grid{Header: []string{"MEMBER", "ID", "ROLE", "HEALTH", "TERM", "INDEX", "LAG", "DB", "USED", "VERSION"}}
 	if wide {
 		g.Header = append(g.Header, "BEHIND", "TALOS", "NODE")
+	} else {
+		g.Spare = []string{"TERM", "INDEX", "USED", "LAG", "DB"}
 	}
 	g.Header = append(g.Header, "ERROR")
 	for _, m := range e.Members {

@@ -20,6 +20,9 @@ type Grid struct {
 	Header []string
 	Rows   [][]string
 	Footer []string // lines below
+	// Spare are the headers of columns that a terminal does without where it is too
+	// narrow for all, the first of them first.
+	Spare []string
 }
 
 // WriteGrids prints the grids one below the other, with an empty line between.
@@ -68,6 +71,12 @@ func (s Style) align(g Grid) (string, error) {
 	whole := rows
 	if s.Width > 0 {
 		widths, fit := squeeze(header, rows, s.Width-len(indent))
+		for narrow := g.narrower(); !fit && narrow != nil; narrow = narrow.narrower() {
+			header, rows = clean([][]string{narrow.Header})[0], clean(narrow.Rows)
+			if widths, fit = squeeze(header, rows, s.Width-len(indent)); !fit && len(narrow.Spare) == 0 {
+				header, rows = clean([][]string{g.Header})[0], clean(g.Rows)
+			}
+		}
 		switch {
 		case !fit && len(header) > 0:
 			return s.records(header, rows)
@@ -104,6 +113,20 @@ func (s Style) align(g Grid) (string, error) {
 		lines[i] = indent + s.paint(strings.TrimRight(lines[i], " "), whole[i]) + "\n"
 	}
 	return strings.Join(lines, ""), nil
+}
+
+// narrower is the grid without the first column that it can do without, nil where
+// there is none.
+func (g Grid) narrower() *Grid {
+	if len(g.Spare) == 0 {
+		return nil
+	}
+	at := slices.Index(g.Header, g.Spare[0])
+	n := &Grid{Spare: g.Spare[1:], Header: slices.Delete(slices.Clone(g.Header), at, at+1)}
+	for _, row := range g.Rows {
+		n.Rows = append(n.Rows, slices.Delete(slices.Clone(row), at, at+1))
+	}
+	return n
 }
 
 func columns(g Grid) int {
