@@ -169,8 +169,8 @@ func rivals(queue []cluster.Queued) (n int) {
 
 // reordered says what becomes of the queue where the owner leads etcd. A candidate
 // whose member finds no leader for a while may lose its session, and with that its
-// place: it queues up again at the end. In the lab another than the next took the
-// VIP in one crash of three.
+// place: it queues up again at the end. In the lab another than the next was seen to
+// take the VIP.
 func reordered(owner, heir string, leads vip.Leadership) string {
 	text := owner + " leads etcd: candidates may lose their places while a new leader is elected, so that another than " + heir + " takes the VIP"
 	if leads == vip.LeadershipUnknown {
