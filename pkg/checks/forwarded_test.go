@@ -64,7 +64,7 @@ var proxiedRows = map[string][]row{
 	"vip-witnesses-agree": {
 		{"nobody answers here", healthy(3, proxied), Skip, "nobody but the nodes themselves says who has it"},
 		{"strangers answer here", healthy(3, proxied, strangers), Skip, "who answers at 192.0.2.50 here may be another network's"},
-		{"a stranger answers on a wire without nodes", healthy(3, proxied, wired("02:00:00:00:00:99")), Skip, "arp could not be asked (nodes are reached through a proxy"},
+		{"a stranger answers on a wire without nodes", healthy(3, proxied, wired("02:00:00:00:00:99")), Skip, "arp does not tell (nodes are reached through a proxy"},
 		{"the owner answers on the wire", healthy(3, proxied, wired("02:00:00:00:00:01")), Pass, "192.0.2.50 is on cp-1, also by arp"},
 		{"another node answers here, surely", healthy(3, proxied, itself(2, 401), vipLeadsTo(2)), Fail, "answered elsewhere: "},
 	},
