@@ -136,8 +136,9 @@ func ownerCode(snap *cluster.Snapshot, judged []report.Judged) cli.ExitCode {
 }
 
 // shownNodes keeps the rows that the talosconfig's nodes or --nodes select, in
-// the order asked; all of them where nothing is selected. By hand, one that is
-// no control-plane node is a row with an error; a talosconfig may list workers.
+// the order asked by hand, else in their own, which a replay has too; all of them
+// where nothing is selected. By hand, one that is no control-plane node is a row
+// with an error; a talosconfig may list workers.
 func shownNodes(rows []report.NodeOwnership, selected []string, named []cluster.Endpoint, byHand bool) []report.NodeOwnership {
 	if len(selected) == 0 {
 		return rows
@@ -161,6 +162,12 @@ func shownNodes(rows []report.NodeOwnership, selected []string, named []cluster.
 				Node: name, Holds: []string{}, Configured: []string{}, Error: "no control-plane node is called that",
 			})
 		}
+	}
+	if !byHand {
+		at := func(n report.NodeOwnership) int {
+			return slices.IndexFunc(rows, func(r report.NodeOwnership) bool { return r.Node == n.Node })
+		}
+		slices.SortStableFunc(shown, func(a, b report.NodeOwnership) int { return at(a) - at(b) })
 	}
 	return shown
 }
