@@ -417,8 +417,8 @@ func (r result) owned(t *testing.T, owner string, addresses, silent int) {
 func testTwiceNamed(t *testing.T, lab *testLab, owner string) {
 	named := lab.talosconfig(listing(nodesList, "nodes", "10.5.0.3", "node-a"))
 	chosen, _ := lab.timedLine(lab.unresolving("owner -o json --talosconfig " + named))
-	if got := rows(t, chosen.ends(t, 0)); len(got) != 2 || got[0].Node != "cp-2" || got[1].Node != "cp-1" {
-		t.Errorf("rows %+v; want that of 10.5.0.3, and of node-a, which is cp-1", got)
+	if got := rows(t, chosen.ends(t, 0)); len(got) != 2 || got[0].Node != "cp-1" || got[1].Node != "cp-2" {
+		t.Errorf("rows %+v; want that of node-a, which is cp-1, and of 10.5.0.3", got)
 	}
 	r, _ := lab.timedLine(lab.unresolving("owner -e 10.5.0.2,10.5.0.2:50000,node-a,10.5.0.3,10.5.0.2,::ffff:10.5.0.2 -o json"))
 	r.ends(t, 0).owned(t, owner, 3, 0)
