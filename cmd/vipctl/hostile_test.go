@@ -314,8 +314,8 @@ func testHostileOwner(t *testing.T, lab *testLab, owner string) {
 	r := askAll(t, lab, "owner")[0].ends(t, 7)
 	var doc ownership
 	r.decode(t, &doc)
-	if v := doc.VIPs[0]; v.Verdict != "unknown" || v.Owner != "" || !strings.Contains(v.Reason, owner+" did not answer") {
-		t.Errorf("VIP = %+v; want unknown, because %s did not answer\n%s", v, owner, r)
+	if v := doc.VIPs[0]; v.Verdict != "unknown" || v.Owner != "" || !strings.Contains(v.Reason, owner+" did not say") {
+		t.Errorf("VIP = %+v; want unknown, because %s did not say\n%s", v, owner, r)
 	}
 	for _, n := range rows(t, r) {
 		if (n.Error != "") != (n.Node == owner) {

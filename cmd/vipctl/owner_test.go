@@ -356,8 +356,8 @@ func testOwnerHangs(t *testing.T, lab *testLab, owner string) {
 		t.Errorf("owner --timeout 2s took %s", took)
 	}
 	v := doc.VIPs[0]
-	if r.code != 7 || v.Verdict != "unknown" || v.Owner != "" || !strings.Contains(v.Reason, owner+" did not answer") {
-		t.Errorf("VIP = %+v; want unknown because %s did not answer, exit code 7\n%s", v, owner, r)
+	if r.code != 7 || v.Verdict != "unknown" || v.Owner != "" || !strings.Contains(v.Reason, owner+" did not say") {
+		t.Errorf("VIP = %+v; want unknown because %s did not say, exit code 7\n%s", v, owner, r)
 	}
 	lab.fault("undo", "api-hang", owner)
 	lab.untilWhole(owner)

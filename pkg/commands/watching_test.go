@@ -101,7 +101,7 @@ func TestWatchingNodes(t *testing.T) {
 		{"cp-3", "silent", "gap: cp-3 not seen: connection refused"},
 		{"cp-3", "silent", ""},
 		{"cp-3", "free", "seen again: cp-3"},
-		{"cp-1", "silent", "gap: cp-1 not seen since 12:00:01.000: connection refused\n10.5.0.50 unknown cp-1 -> - " + nobody + "cp-1 did not answer"},
+		{"cp-1", "silent", "gap: cp-1 not seen since 12:00:01.000: connection refused\n10.5.0.50 unknown cp-1 -> - " + nobody + "cp-1 did not say"},
 		{"cp-2", "has", "10.5.0.50 owned - -> cp-2 cp-2 holds the address; silent: cp-1 (unknown for 1 s)"},
 		{"cp-1", "free", "seen again: cp-1, after 6 s"},
 		{"cp-2", "free", "10.5.0.50 unowned cp-2 -> - every node answered and none holds the address (owned for 2 s)"},

@@ -156,23 +156,36 @@ func (h hearing) unknown() string {
 	var reason string
 	switch {
 	case len(h.free) > 0:
-		reason = "nobody who answered holds the address, and " + list(h.mute) + " did not answer"
+		reason = "nobody who answered holds the address, and " + list(h.mute) + " did not say"
 	case len(h.mute) > 0:
-		reason = list(h.mute) + " did not answer"
+		reason = list(h.mute) + " did not say"
 	case len(h.others) == 0:
 		return "no witness answered"
 	default:
 		reason = "no node was asked whether it holds the address"
 	}
-	var named []string
+	var nodes []string
 	for _, c := range h.others {
 		if c.Owner != "" {
-			named = add(named, "; the "+c.Witness.String()+" names "+c.Owner)
+			nodes = add(nodes, c.Owner)
 		}
 	}
-	slices.Sort(named)
-	for _, n := range named {
-		reason += n
+	for _, node := range slices.Sorted(slices.Values(nodes)) {
+		reason += "; " + h.naming(node)
 	}
 	return reason
+}
+
+// naming says which of the other witnesses name the node.
+func (h hearing) naming(node string) string {
+	var who []string
+	for _, w := range []struct {
+		witness Witness
+		called  string
+	}{{Certificate, "certificate"}, {ARP, "wire"}, {Neighbour, "neighbour table"}, {Election, "election"}} {
+		if slices.ContainsFunc(h.others, func(c Claim) bool { return c.Witness == w.witness && c.Owner == node }) {
+			who = append(who, w.called)
+		}
+	}
+	return "the " + list(who) + verb(who, " names ", " name ") + node
 }
