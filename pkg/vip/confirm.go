@@ -3,12 +3,19 @@ package vip
 import "slices"
 
 // NeedsSecondLook says whether a verdict may come from a handover, or from
-// witnesses that were asked one after the other while the address moved: the
-// cluster should be looked at again ResampleAfter later, and both verdicts given
-// to Confirm. What only this machine remembered is gone by then, for the first
-// look has corrected it.
+// witnesses that were asked one after the other while the address moved, so that
+// two held it or nobody did: the cluster should be looked at again ResampleAfter
+// later, and both verdicts given to Confirm. What only this machine remembered is
+// gone by then, for the first look has corrected it.
 func NeedsSecondLook(v Verdict) bool {
-	return v.Ownership == SplitBrain || v.Ownership == Disputed && !v.Remembered
+	switch v.Ownership {
+	case SplitBrain, Unowned:
+		return true
+	case Disputed:
+		return !v.Remembered
+	default:
+		return false
+	}
 }
 
 // Confirm judges two verdicts on one VIP taken about ResampleAfter apart. The
@@ -29,7 +36,9 @@ func Confirm(first, second Verdict) Verdict {
 		second.Reason = first.Reason
 	case first.Ownership == SplitBrain:
 		return resolveOwners(first, second)
-	case second.Ownership == Disputed && first.Ownership != Disputed:
+	case first.Ownership == Unowned && second.Ownership != Disputed:
+		return resolveGap(second)
+	case (second.Ownership == Disputed || second.Ownership == Unowned) && first.Ownership != Disputed:
 		second.Reason += onceOnly
 	case second.Ownership == Disputed && sameTrouble(first, second):
 		second.Reason += "; seen twice"
@@ -61,6 +70,19 @@ func resolveOwners(first, second Verdict) Verdict {
 		second.Findings = tidy(append(slices.Clone(second.Findings), Finding{TwoOwners, "", second.Reason}))
 	default:
 		second.Reason += before + ": a handover"
+	}
+	return second
+}
+
+// resolveGap is for an address that nobody held the first time.
+func resolveGap(second Verdict) Verdict {
+	switch second.Ownership {
+	case Unowned:
+		second.Reason += "; seen twice"
+	case Owned:
+		second.Reason += "; a moment before nobody held the address: a handover"
+	default:
+		second.Reason += "; a moment before nobody held the address"
 	}
 	return second
 }

@@ -8,6 +8,7 @@ import (
 func TestConfirm(t *testing.T) {
 	const (
 		two    = "cp-1 has, cp-2 has, cp-3 free"
+		nobody = "cp-1 free, cp-2 free, cp-3 free"
 		stale  = "cp-1 free, cp-2 has, arp cp-1"
 		forgot = "cp-1 free, cp-2 has, arp cp-2, neighbour cp-1"
 	)
@@ -43,6 +44,12 @@ func TestConfirm(t *testing.T) {
 		{"this machine's memory, both times", forgot, forgot, Disputed, "seen twice"},
 		{"this machine's memory, and then nobody had it", forgot, "cp-1 free, cp-2 free", Unowned, "a moment before: stale ARP"},
 		{"this machine's memory, which nobody on the wire corrected", "cp-1 free, cp-2 has, neighbour cp-1", "cp-1 free, cp-2 has, neighbour cp-2", Owned, "a moment before: stale ARP"},
+		{"nobody, both times", nobody, nobody, Unowned, "none holds the address; seen twice"},
+		{"nobody, and then the one who was elected", nobody, "cp-1 free, cp-2 has, cp-3 free", Owned, "cp-2 holds the address; a moment before nobody held the address: a handover"},
+		{"nobody, and then one more is silent", nobody, "cp-1 free, cp-2 free, cp-3 silent", Unknown, "a moment before nobody held the address"},
+		{"nobody, and then two", nobody, two, Disputed, "seen once only"},
+		{"nobody, and then a dispute", nobody, stale, Disputed, "seen once only"},
+		{"nobody the second time only", "cp-1 free, cp-2 has, cp-3 free", nobody, Unowned, "seen once only"},
 		{"a dispute the second time only", "cp-1 free, cp-2 has", stale, Disputed, "hardware address; seen once only"},
 	}
 	for _, tt := range tests {
@@ -73,7 +80,7 @@ func TestNeedsSecondLook(t *testing.T) {
 		want         bool
 	}{
 		{"one owner", "cp-1 has, cp-2 free", false},
-		{"nobody", "cp-1 free, cp-2 free", false},
+		{"nobody", "cp-1 free, cp-2 free", true},
 		{"not known", "cp-1 free, cp-2 silent", false},
 		{"two owners", "cp-1 has, cp-2 has", true},
 		{"a dispute", "cp-1 static, cp-2 free", true},

@@ -38,8 +38,9 @@ const (
 	ForceStop = 10 * time.Second
 
 	// ResampleAfter is how long to wait before two owners are called a split
-	// brain, and a contradiction a dispute. In a handover both may hold the address for up to a second: the
-	// client side of a lease is checked once a second.
+	// brain, a contradiction a dispute, and an address nobody's. In a handover
+	// both may hold the address for up to a second: the client side of a lease is
+	// checked once a second.
 	ResampleAfter = 2 * time.Second
 )
 
