@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -73,7 +75,7 @@ func TestRoles(t *testing.T) {
 		}
 		t.Run("the election as "+row.role, func(t *testing.T) { testElectionAs(t, lab.in(t), row.suffix, owner) })
 	}
-	t.Run("as one that may nothing", func(t *testing.T) { testNoRights(t, lab.in(t)) })
+	t.Run("as one that may nothing", func(t *testing.T) { testNoRights(t, lab.in(t), owner) })
 }
 
 // told is what a command says, and what its snapshot knows.
@@ -175,14 +177,26 @@ func testElectionAs(t *testing.T, lab *testLab, suffix, owner string) {
 	}
 }
 
-func testNoRights(t *testing.T, lab *testLab) {
+// testNoRights: who answers for a VIP that is named is told nevertheless, for
+// anybody may look at a certificate.
+func testNoRights(t *testing.T, lab *testLab, owner string) {
 	nobody, backup := lab.issued(role.MetaWriter), lab.issued(role.EtcdBackup)
 	for _, command := range []string{"owner", "etcd", "doctor"} {
 		refuses(t, badInput{code: 1, err: "not authorized", hint: "os:reader"},
 			lab.on(command, "--talosconfig", nobody), lab.on(command, "--talosconfig", nobody, "-o", "json"))
 	}
-	refuses(t, badInput{code: 1, err: "not authorized", hint: "os:reader"},
+	refuses(t, badInput{code: 1, err: "not authorized", hint: "--vip"},
 		lab.on("owner", "--talosconfig", backup), lab.on("owner", "--talosconfig", backup, "-o", "json"))
+	shown := regexp.MustCompile(fmt.Sprintf(`did not say; the certificate, wire and neighbour table name (%s|10\.5\.0\.%d)$`, owner, owner[len(owner)-1]-'0'+1))
+	for _, talosconfig := range []string{nobody, backup} {
+		r, doc := lab.owner("--talosconfig", talosconfig, "--vip", "10.5.0.50")
+		if v := doc.VIPs[0]; r.code != 7 || v.Verdict != "unknown" || v.Owner != "" || !shown.MatchString(v.Reason) {
+			t.Errorf("want unknown, and that the certificate names %s\n%s", owner, r)
+		}
+		if !strings.HasPrefix(r.stderr, "warning: no node told anything") || !strings.Contains(r.stderr, "\nhint: reading takes the role os:reader") {
+			t.Errorf("want a warning, and a hint of the role\n%s", r)
+		}
+	}
 	lab.on("etcd", "--talosconfig", backup).shows(t, 0, "verdict healthy") // it may ask all that this takes
 	if reader := lab.on("owner", "--talosconfig", lab.issued(role.Reader)); reader.code != 0 {
 		t.Errorf("a talosconfig issued likewise for os:reader: want exit code 0\n%s", reader)

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -21,12 +22,13 @@ type witnesses struct {
 	kube  bool       // the servers on port 6443, and where need be apid
 	depth kube.Depth // how closely
 	wire  bool       // the segment of this machine, and its kernel
+	alone bool       // and their word on a --vip is an answer, should no node give any
 }
 
 var (
 	talosOnly   = witnesses{}
 	servers     = witnesses{kube: true, depth: kube.Whole}
-	ofOwnership = witnesses{kube: true, wire: true} // as quickly as can be
+	ofOwnership = witnesses{kube: true, wire: true, alone: true} // as quickly as can be
 	everybody   = witnesses{kube: true, depth: kube.Whole, wire: true}
 )
 
@@ -42,6 +44,7 @@ type observer struct {
 	depth kube.Depth
 	arp   *arp.Client  // nil: the segment is not asked
 	vips  []netip.Addr // asked for by hand
+	alone bool         // the witnesses' word on them counts where no node gives any
 
 	election *election // nil: etcd is not asked
 }
@@ -56,7 +59,7 @@ func (f *Factory) observer(ask witnesses) (*observer, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &observer{vips: vips, depth: ask.depth, election: f.election()}
+	o := &observer{vips: vips, depth: ask.depth, alone: ask.alone && len(vips) > 0, election: f.election()}
 	if len(vips) == 0 {
 		o.vips = cfg.VIPs
 	}
@@ -91,6 +94,7 @@ type survey struct {
 	snap   *cluster.Snapshot
 	judged []report.Judged // who has each VIP
 	rows   []string        // the nodes whose rows were asked for; none is all
+	mute   error           // why no node told anything; nil where one did
 }
 
 // survey looks at the cluster, twice where two nodes seem to hold a VIP.
@@ -100,9 +104,13 @@ func (f *Factory) survey(ctx context.Context, ask witnesses, facts talos.Facts) 
 		return nil, err
 	}
 	defer o.close()
-	snap, err := o.look(ctx, facts)
-	if err != nil {
-		return nil, err
+	snap, mute := o.look(ctx, facts)
+	switch {
+	case mute == nil, o.alone && noNode(mute) && answered(snap):
+	case ask.alone && !o.alone && noNode(mute) && len(snap.Nodes) > 0:
+		return nil, cli.WithHint(mute, "%s; meanwhile --vip ADDRESS shows who answers for it", cli.HintOf(mute))
+	default:
+		return nil, mute
 	}
 	if err := o.checkVIPs(snap); err != nil {
 		return nil, err
@@ -111,12 +119,28 @@ func (f *Factory) survey(ctx context.Context, ask witnesses, facts talos.Facts) 
 	if err != nil {
 		return nil, err
 	}
-	return &survey{snap: snap, judged: judged, rows: o.cfg.Nodes}, nil
+	return &survey{snap: snap, judged: judged, rows: o.cfg.Nodes, mute: mute}, nil
+}
+
+// noNode says that the look failed because no node told anything.
+func noNode(err error) bool {
+	_, unreachable := errors.AsType[*talos.UnreachableError](err)
+	_, refused := errors.AsType[*talos.RightsError](err)
+	return unreachable || refused
+}
+
+// answered says that somebody was seen to answer for a VIP. What this machine
+// remembers shows nobody.
+func answered(snap *cluster.Snapshot) bool {
+	seen := func(c vip.Claim) bool {
+		return (c.Witness == vip.Certificate || c.Witness == vip.ARP) && (c.Owner != "" || c.Stranger != "")
+	}
+	return slices.ContainsFunc(snap.VIPs, func(v cluster.VIP) bool { return slices.ContainsFunc(snap.Claims(v.Addr), seen) })
 }
 
 // look collects one snapshot. The other witnesses are asked of a VIP or a node
-// as soon as it is known, while the nodes still answer. Where nobody answered
-// there is a snapshot that says so, and the error.
+// as soon as it is known, while the nodes still answer. Where no node told
+// anything there is a snapshot of what the others did, and the error.
 func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapshot, error) {
 	timed, cancel := context.WithTimeout(ctx, o.cfg.Timeout+grace)
 	defer cancel()
@@ -136,13 +160,13 @@ func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapsh
 			round.Node(addr)
 		}
 	}})
-	if err != nil {
+	if err != nil && !(o.alone && noNode(err)) {
 		return snap, o.explain(err, snap)
 	}
 	round.Fill(snap)
 	wire.fill(snap)
 	elections.fill(o.talos, snap)
-	return snap, ctx.Err()
+	return snap, cmp.Or(ctx.Err(), o.explain(err, snap))
 }
 
 // explain adds to the error of a look that reached nobody, where every endpoint
@@ -175,6 +199,18 @@ func (f *Factory) warnOfEndpoints(snap *cluster.Snapshot) {
 	}
 }
 
+// warnOfSilence says on stderr that no node told anything, and what to try; the
+// document has the reasons, node by node.
+func (f *Factory) warnOfSilence(mute error) {
+	if mute == nil {
+		return
+	}
+	f.Streams.Errorf("warning: no node told anything: this is what the other witnesses say")
+	if hint := cli.HintOf(mute); hint != "" {
+		f.Streams.Errorf("hint: %s", hint)
+	}
+}
+
 // endpointsOnVIP are the endpoints that are a VIP, or a name of one.
 func endpointsOnVIP(snap *cluster.Snapshot) []string {
 	var names []string
@@ -200,7 +236,7 @@ func (o *observer) owners(ctx context.Context, first *cluster.Snapshot, facts ta
 	case <-time.After(vip.ResampleAfter):
 	}
 	second, err := o.look(ctx, facts)
-	if _, silent := errors.AsType[*talos.UnreachableError](err); err != nil && (!silent || ctx.Err() != nil) {
+	if err != nil && (!noNode(err) || ctx.Err() != nil) {
 		return nil, nil, err
 	}
 	second.Earlier = first

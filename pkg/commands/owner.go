@@ -34,9 +34,10 @@ segment and has CAP_NET_RAW; and this machine's neighbour table. What the cluste
 shows to be wrong is a finding, with a hint. What could not be asked is no
 finding, and shown apart.
 
-Two holders and a dispute are looked at again after 2 s, for a handover overlaps
-for up to a second. Where nobody claims the VIP and a node is silent, the verdict
-is unknown: the silent one may be the owner.
+Two holders, no holder and a dispute are looked at again after 2 s, for a handover
+may look like each. Where nobody claims the VIP and a node is silent, the verdict
+is unknown: the silent one may be the owner. Where no node tells anything, --vip
+lets the others say who answers for it, which takes no rights in Talos.
 
 With --save the snapshot is kept, and --from judges one that was kept, with no
 cluster at hand. It holds no secret.
@@ -84,6 +85,7 @@ func ownerReport(ctx context.Context, f *Factory, opts *ownerOptions) (*report.O
 		return nil, 0, late
 	}
 	f.warnOfEndpoints(seen.snap)
+	f.warnOfSilence(seen.mute)
 	judged, err := f.chosen(seen.judged)
 	if err != nil {
 		return nil, 0, err
