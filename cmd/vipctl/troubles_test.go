@@ -252,7 +252,7 @@ func TestTroublesWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	showAll(t, newLab(t, "--lease-ttl", "3s"), []trouble{
 		{name: "etcd is dead on two, and every node says that it has let go", faults: []string{"etcd-kill OTHER --hold", "etcd-kill THIRD --hold"}, code: 3,
-			want: "unowned; found noOwner; silent certificate arp", says: "every node answered and none holds the address", settles: true},
+			want: "unowned; found noOwner; silent certificate arp", says: "every node answered and none holds the address; seen twice", settles: true},
 		{name: "two are off, which may have it for all that is known", faults: []string{"power-off OTHER", "power-off THIRD"}, code: 7,
 			want: "unknown; silent address:OTHER address:THIRD certificate arp", says: "nobody who answered holds the address, and OTHER and THIRD did not say", settles: true},
 	})
