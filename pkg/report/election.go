@@ -130,15 +130,20 @@ func newCandidate(i int, q cluster.Queued) ElectionCandidate {
 func (r *ElectionReport) predict(s *cluster.Snapshot, queue []cluster.Queued, heir *cluster.Queued, ghosts []cluster.Queued) {
 	owner, etcd := queue[0], checks.EtcdVerdict(s)
 	switch {
+	case heir != nil && r.stuck(queue, heir):
+		return
 	case owner.Ghost != "" && heir != nil:
 		r.Notes = append(r.Notes, "the first key is a ghost: "+heir.Hostname+" takes the VIP when nothing is left of the leases ahead of it")
 		return
 	case heir == nil:
 		r.Notes = append(r.Notes, "nobody waits behind "+owner.Hostname+": if it crashes, the VIP stays away until a candidate is there")
 		return
-	case !r.bearsLoss(etcd):
+	case !r.bearsLoss(etcd, owner.Node):
 		r.Notes = append(r.Notes, "etcd bears no loss now: if "+owner.Hostname+" crashes, the VIP stays away until there is a quorum again")
 		return
+	}
+	if n := s.Node(owner.Node); n != nil && !n.Reachable.Known() {
+		r.Notes = append(r.Notes, owner.Hostname+" did not answer: if it is gone already, that time is running")
 	}
 	if n := s.Node(heir.Node); n != nil && !n.Reachable.Known() {
 		r.Notes = append(r.Notes, heir.Hostname+" did not answer: if it is gone as well, its lease must run out, too")
@@ -179,17 +184,35 @@ func reordered(owner, heir string, leads vip.Leadership) string {
 	return text
 }
 
-// bearsLoss says that etcd would keep its quorum without the owner, as far as is
-// known. A member that told of the election is there, whether or not its node's
-// Talos API answers.
-func (r *ElectionReport) bearsLoss(etcd checks.EtcdState) bool {
-	told := 0
-	for _, a := range r.Asked {
-		if a.Error == "" {
-			told++
+// stuck notes the keys ahead of the heir that no time takes away.
+func (r *ElectionReport) stuck(queue []cluster.Queued, heir *cluster.Queued) bool {
+	before := len(r.Notes)
+	for i := range queue {
+		if heir == &queue[i] {
+			break
+		}
+		if queue[i].Lease == "0" {
+			r.Notes = append(r.Notes, "a key of "+queue[i].Hostname+" has no lease, and stays until somebody deletes it: before that "+
+				heir.Hostname+" does not take the VIP")
 		}
 	}
-	return etcd.Voters == 0 || etcd.Health == checks.EtcdUnknown || etcd.Tolerance > 0 || told-1 > etcd.Voters/2
+	return len(r.Notes) > before
+}
+
+// bearsLoss says that etcd would keep its quorum without the owner, as far as is
+// known; an owner that is gone already costs nothing more. A member that told of
+// the election is there, whether or not its node's Talos API answers.
+func (r *ElectionReport) bearsLoss(etcd checks.EtcdState, owner string) bool {
+	others := 0
+	for _, a := range r.Asked {
+		if a.Error == "" && a.Node != owner {
+			others++
+		}
+	}
+	if owner == "" { // it may be any of them
+		return etcd.Voters == 0 || etcd.Health == checks.EtcdUnknown || etcd.Tolerance > 0 || others-1 > etcd.Voters/2
+	}
+	return etcd.Voters == 0 || etcd.Health == checks.EtcdUnknown || etcd.Survives(owner) == checks.Pass || others > etcd.Voters/2
 }
 
 // leadership says whether the election's owner leads etcd.
@@ -207,15 +230,20 @@ func leadership(etcd checks.EtcdState, owner string) vip.Leadership {
 }
 
 // crashNow predicts a crash of the owner at the moment when etcd was asked.
-// Where it did not tell what is left of a lease, it may be all of it.
+// Where it did not tell what is left of a lease, it may be all of it; a ghost's is
+// taken to be as long as the owner's then, and may be gone as well.
 func crashNow(owner cluster.Queued, ghosts []cluster.Queued, leads vip.Leadership) Prediction {
 	var p vip.Prediction
 	if left, ok := owner.Remaining.Get(); ok {
-		behind := make([]time.Duration, len(ghosts))
+		least, most := make([]time.Duration, len(ghosts)), make([]time.Duration, len(ghosts))
 		for i, g := range ghosts {
-			behind[i] = inSeconds(g.Remaining.Value())
+			least[i] = inSeconds(g.Remaining.Value())
+			if most[i] = least[i]; !g.Remaining.Known() {
+				most[i] = inSeconds(owner.TTL.Value())
+			}
 		}
-		p = vip.PredictCrashNow(inSeconds(owner.TTL.Value()), inSeconds(left), behind, leads)
+		p = vip.PredictCrashNow(inSeconds(owner.TTL.Value()), inSeconds(left), least, leads)
+		p.Upper = vip.PredictCrashNow(inSeconds(owner.TTL.Value()), inSeconds(left), most, leads).Upper
 	} else {
 		p = vip.PredictCrash(inSeconds(owner.TTL.Value()), leads)
 	}

@@ -96,6 +96,21 @@ func TestElectionReport(t *testing.T) {
 		}, []string{"1 cp-1 owner - the lease has ended", "cp-2 is next in the queue; a crash of cp-1 now takes 39.5 - 60.5 s"}, nil},
 		{"two members left: no loss is borne", func(_ *cluster.Snapshot, v *cluster.VIP) { v.Elections[2].Election = gone },
 			[]string{"ELECTION of 192.0.2.50: cp-2 is next in the queue\n", "etcd bears no loss now: if cp-1 crashes", "no answer: etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"}, []string{"a crash of", " s: ", "not asked"}},
+		{"the owner is gone already, and the others are a quorum", func(s *cluster.Snapshot, v *cluster.VIP) {
+			v.Elections[0].Election = queued(42, candidate("cp-3", "a3", 33), candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52))
+			v.Elections[1].Election, v.Elections[2].Election = v.Elections[0].Election, gone
+		}, []string{"cp-1 is next in the queue; a crash of cp-3 now takes 33 - 34.5 s", "cp-3 did not answer: if it is gone already, that time is running"}, []string{"bears no loss"}},
+		{"a key without a lease is ahead of the next: nobody is elected before it is deleted", func(s *cluster.Snapshot, v *cluster.VIP) {
+			lead(s, "a2")
+			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41), candidate("cp-2", "0", -1), candidate("cp-2", "a2", 52))
+		}, []string{"cp-2 is next in the queue\n", "a key of cp-2 has no lease, and stays until somebody deletes it: before that cp-2 does not take the VIP"}, []string{"a crash of", "41 - "}},
+		{"the first key has no lease: its end is not to be waited for", func(_ *cluster.Snapshot, v *cluster.VIP) {
+			v.Elections[0].Election = queued(42, candidate("cp-1", "0", -1), candidate("cp-2", "a2", 52))
+		}, []string{"a key of cp-1 has no lease, and stays until somebody deletes it: before that cp-2 does not take the VIP"}, []string{"a crash of", "nothing is left"}},
+		{"what is left of a ghost's lease is not known: it may be all of it", func(s *cluster.Snapshot, v *cluster.VIP) {
+			lead(s, "a2")
+			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", 41), candidate("cp-2", "a2", -1), candidate("cp-2", "a4", 47))
+		}, []string{"a crash of cp-1 now takes 41 - 61.5 s"}, nil},
 		{"the first key is a ghost", func(s *cluster.Snapshot, _ *cluster.VIP) { s.Nodes[0].Campaigns = cluster.Got([]string{}) },
 			[]string{"1 cp-1 ghost 41 s of 60 s cp-1 does not campaign", "3 cp-2 next", "the first key is a ghost: cp-2 takes the VIP when"}, []string{"a crash of"}},
 		{"the next one is silent", func(s *cluster.Snapshot, v *cluster.VIP) {
