@@ -44,6 +44,18 @@ func TestEtcdVerdict(t *testing.T) {
 		{"an alarm that every member's status tells is no lost quorum", healthy(3, everywhere(3, func(i int) change {
 			return etcd(i, func(e *cluster.EtcdStatus) { e.Alarms = []cluster.Alarm{{MemberID: "a1", Alarm: "NOSPACE"}} })
 		})), "degraded 3/3 quorum 2 tolerance 1 leader cp-1"},
+		{"the leader is silent, and a node that was bootstrapped by mistake leads itself", healthy(4, down(1), bootstrapped(4), everywhere(3, func(i int) change {
+			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:min(3, len(l))] })
+		}), down(1)), "degraded 2/3 quorum 2 tolerance 0 leader cp-1"},
+		{"two that each lead themselves, and two that follow one of them", healthy(4, bootstrapped(1), everywhere(4, func(i int) change {
+			return etcd(i, func(e *cluster.EtcdStatus) {
+				if i > 1 {
+					e.Leader = "a2"
+				}
+			})
+		}), everywhere(4, func(i int) change {
+			return listed(i, func(l []cluster.Member) []cluster.Member { return l[max(0, len(l)-3):] })
+		})), "degraded 3/3 quorum 2 tolerance 1 leader cp-2"},
 		{"nothing", &cluster.Snapshot{}, "unknown 0/0 quorum 0 tolerance 0 leader "},
 	} {
 		e := EtcdVerdict(tt.s)
@@ -55,6 +67,15 @@ func TestEtcdVerdict(t *testing.T) {
 			t.Errorf("%s: %v for reasons %q", tt.name, e.Health, e.Reasons)
 		}
 	}
+}
+
+// bootstrapped makes a node's etcd a cluster of its own, of which it is the only
+// member, in the same term and with a longer log.
+func bootstrapped(i int) change {
+	return node(i, func(n *cluster.Node) {
+		n.Members = cluster.Got([]cluster.Member{{ID: "ff", Hostname: n.Name}})
+		n.Etcd = cluster.Got(cluster.EtcdStatus{MemberID: "ff", Leader: "ff", Term: 7, Index: 5000, AppliedIndex: 5000})
+	})
 }
 
 // again gives a node its second sample.
@@ -83,6 +104,9 @@ func database(size, inUse int64) func(*cluster.EtcdStatus) {
 }
 
 func TestEtcdReasonsAndNotes(t *testing.T) {
+	const apart = "cp-3: the etcd of its node says that it is another member, ff; " +
+		"cp-3: its etcd says that it is member ff, and no such member is listed: it was removed, or belongs to another cluster; " +
+		"cp-1, cp-2 list cp-1, cp-3 does not; cp-1, cp-2 list cp-2, cp-3 does not; cp-1, cp-2 list cp-3, cp-3 does not; cp-3 lists cp-3, cp-1, cp-2 do not; "
 	rejoined := func(l []cluster.Member) []cluster.Member { // cp-3 under another ID
 		l[2].ID = "b3"
 		return l
@@ -117,7 +141,7 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:2] })
 		})), EtcdHealthy, "", "evenVoters elsewhere"},
 		{"the node rejoined, and another member of that name is listed", healthy(3, everywhere(3, func(i int) change { return listed(i, rejoined) })), EtcdDegraded,
-			"cp-3: no control-plane node of this name was seen; cp-3: its etcd says that it is member a3, and no such member is listed: it was removed, or belongs to another cluster", "leaderOwnsVIP"},
+			"cp-3: the etcd of its node says that it is another member, a3; cp-3: its etcd says that it is member a3, and no such member is listed: it was removed, or belongs to another cluster", "leaderOwnsVIP"},
 		{"a member that never started", healthy(3, everywhere(3, func(i int) change {
 			return listed(i, func(l []cluster.Member) []cluster.Member { return append(l, cluster.Member{ID: "f9", Learner: true}) })
 		})), EtcdDegraded, "f9: was added and never started; f9 is a learner and does not vote", "leaderOwnsVIP"},
@@ -130,6 +154,13 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 		{"an election while we looked", healthy(3, everywhere(3, func(i int) change {
 			return again(i, func(e *cluster.EtcdStatus) { e.Term, e.Leader = 4, "a2" })
 		})), EtcdDegraded, "an election took place while we looked: term 3 -> 4", ""},
+		{"an election in one of two clusters of etcd, of which the other's term is higher", healthy(3, bootstrapped(3), again(3, grows(0)), again(1, func(e *cluster.EtcdStatus) { e.Term, e.Leader = 4, "a2" }),
+			again(2, func(e *cluster.EtcdStatus) { e.Term, e.Leader = 4, "a2" })), EtcdDegraded,
+			apart + "cp-1 follows a2 in term 4, cp-3 follows ff in term 7; an election took place while we looked: term 3 -> 4", ""},
+		{"another cluster's log is no measure of this one's", healthy(3, bootstrapped(3), everywhere(3, func(i int) change { return again(i, grows(0)) })), EtcdDegraded,
+			apart + "cp-1 follows a1 in term 3, cp-3 follows ff in term 7", "leaderOwnsVIP"},
+		{"two nodes that say they are one member", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.MemberID = "a2" })), EtcdDegraded,
+			"cp-3: the etcd of its node says that it is another member, a2; cp-3: its etcd says that it is member a2, and so does that of cp-2: one machine under two names, or a copied disk", "leaderOwnsVIP"},
 		{"a log that stands still", healthy(3, again(1, grows(40)), again(2, grows(40)), etcd(3, func(e *cluster.EtcdStatus) { e.Index = 700 }), again(3, grows(0))), EtcdDegraded,
 			"cp-3: its log stands still at entry 700, and another was at 900 already 1 s before", "leaderOwnsVIP"},
 		{"a log that catches up", healthy(3, again(1, grows(40)), again(2, grows(40)), etcd(3, func(e *cluster.EtcdStatus) { e.Index = 700 }), again(3, grows(50))), EtcdHealthy, "", "behind leaderOwnsVIP"},

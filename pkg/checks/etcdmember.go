@@ -63,7 +63,7 @@ func members(s *cluster.Snapshot) []EtcdMember {
 			member.Node, member.Said, member.Talos = n.Name, lastSaid(n), n.Version.Value().Tag
 			member.Status, member.Problem = memberHealth(n)
 		} else {
-			member.Problem = "no control-plane node of this name was seen"
+			member.Problem = absence(s, m)
 		}
 		if m.Hostname == "" && !member.Said.Known() { // etcd learns a member's name when that starts
 			member.Problem = "was added and never started"
@@ -80,26 +80,43 @@ func members(s *cluster.Snapshot) []EtcdMember {
 	return list
 }
 
+// absence says why no node of the snapshot is the member's.
+func absence(s *cluster.Snapshot, m cluster.Member) string {
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if id := lastSaid(n).Value().MemberID; id != "" && (n.Name == m.Hostname || n.Hostname.Value() == m.Hostname) {
+			return "the etcd of its node says that it is another member, " + id
+		}
+	}
+	return "no control-plane node of this name was seen"
+}
+
 // rollCall returns the members as the leader's node lists them, or else as the
-// most nodes do; of several such lists the first. It is nil where nobody lists
+// most nodes do; of several such lists the first. Where nodes follow different
+// leaders, as when one was bootstrapped into a cluster of its own, those that
+// follow the one with the most followers come first. It is nil where nobody lists
 // them.
 func rollCall(s *cluster.Snapshot) []cluster.Member {
 	var best *cluster.Node
-	worth := func(n *cluster.Node) int {
-		alike := 0
+	worth := func(n *cluster.Node) []int {
+		said := lastSaid(n).Value()
+		alike, followers, leads := 0, 0, 0
 		for i := range s.Nodes {
 			if census(s.Nodes[i].Members.Value()) == census(n.Members.Value()) {
 				alike++
 			}
+			if said.Leader != "" && lastSaid(&s.Nodes[i]).Value().Leader == said.Leader {
+				followers++
+			}
 		}
-		if said := lastSaid(n).Value(); said.Leader != "" && said.Leader == said.MemberID {
-			alike += len(s.Nodes)
+		if said.Leader != "" && said.Leader == said.MemberID {
+			leads = 1
 		}
-		return alike
+		return []int{followers, leads, alike}
 	}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		if len(n.Members.Value()) > 0 && (best == nil || worth(n) > worth(best)) {
+		if len(n.Members.Value()) > 0 && (best == nil || slices.Compare(worth(n), worth(best)) > 0) {
 			best = n
 		}
 	}
@@ -160,7 +177,10 @@ func outsiders(s *cluster.Snapshot) []EtcdOutsider {
 			continue
 		}
 		o := EtcdOutsider{Node: n.Name, ID: lastSaid(n).Value().MemberID, Status: Fail}
+		twin := slices.IndexFunc(inside, func(other *cluster.Node) bool { return other != nil && lastSaid(other).Value().MemberID == o.ID })
 		switch {
+		case o.ID != "" && twin >= 0:
+			o.Problem = "its etcd says that it is member " + o.ID + ", and so does that of " + inside[twin].Name + ": one machine under two names, or a copied disk"
 		case o.ID != "":
 			o.Problem = "its etcd says that it is member " + o.ID + ", and no such member is listed: it was removed, or belongs to another cluster"
 		case n.Reachable.Value():

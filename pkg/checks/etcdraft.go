@@ -36,14 +36,19 @@ type pair struct {
 	before, after cluster.EtcdStatus
 }
 
-// stability compares the two samples, nil where no node was asked twice.
+// stability compares the two samples of the members, nil where no node was asked
+// twice. Nodes whose etcd is of another cluster have terms and a log of their own.
 func stability(s *cluster.Snapshot) *EtcdStability {
 	var pairs []pair
 	var silent []string
 	var term uint64 // the highest that a node told, which then fell silent
 	var never cluster.Seen[cluster.EtcdStatus]
+	roll := rollCall(s)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
+		if len(roll) > 0 && !slices.ContainsFunc(roll, func(m cluster.Member) bool { return m.ID == lastSaid(n).Value().MemberID }) {
+			continue
+		}
 		before, first := n.Etcd.Get()
 		after, again := n.EtcdLater.Get()
 		switch {
