@@ -226,6 +226,15 @@ func TestWithout(t *testing.T) {
 		})), "cp-1 cp-2", "cp-1,cp-2 pass 3/3 silent 0 tolerance 0 leader true 192.0.2.50 leader"},
 		{"a member that no node is known of", healthy(3, func(s *cluster.Snapshot) { s.Nodes = s.Nodes[:2] }), "192.0.2.3", "a3 pass 2/2 silent 0 tolerance 0 leader false"},
 		{"nothing is known of the members", healthy(3, everywhere(3, down)), "cp-1", "cp-1 unknown 0/0 silent 0 tolerance 0 leader false"},
+		{"a node whose member is listed under another node's name", healthy(3, everywhere(3, func(i int) change {
+			return listed(i, func(l []cluster.Member) []cluster.Member {
+				l[1].Hostname, l[2].Hostname = l[2].Hostname, l[1].Hostname
+				return l
+			})
+		})), "cp-2", "cp-2 pass 2/2 silent 0 tolerance 0 leader false"},
+		{"a host name that two nodes have", healthy(3, sameName), "cp-1",
+			"unknown node or member of etcd \"cp-1\": one of cp-1 (192.0.2.1:50000), cp-1 (192.0.2.2:50000), cp-3"},
+		{"one of two nodes of one host name, by its address", healthy(3, sameName), "192.0.2.2", "cp-1 (192.0.2.2:50000) pass 2/2 silent 0 tolerance 0 leader false"},
 		{"a stranger", healthy(3), "cp-9", "unknown node or member of etcd \"cp-9\": one of cp-1, cp-2, cp-3"},
 		{"the VIP is nobody's name", healthy(3), "192.0.2.50", "unknown node or member of etcd \"192.0.2.50\": one of cp-1, cp-2, cp-3"},
 		{"nor is the empty one", healthy(3, down(3)), ",", "unknown node or member of etcd \"\": one of cp-1, cp-2, cp-3"},
@@ -245,6 +254,20 @@ func TestWithout(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: Without(%s) = %s; want %s", tt.name, tt.without, got, tt.want)
 		}
+	}
+}
+
+// sameName calls the second node by the first's host name.
+func sameName(s *cluster.Snapshot) {
+	for i := range 2 {
+		s.Nodes[i].Hostname = cluster.Got("cp-1")
+		s.Nodes[i].Name = fmt.Sprintf("cp-1 (192.0.2.%d:50000)", i+1)
+	}
+	for i := range s.Nodes {
+		listed(i+1, func(l []cluster.Member) []cluster.Member {
+			l[1].Hostname = "cp-1"
+			return l
+		})(s)
 	}
 }
 

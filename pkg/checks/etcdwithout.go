@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -60,11 +61,12 @@ func (e *EtcdState) left(without []string) (healthy, silent int) {
 	return healthy, silent
 }
 
-// among says whether one of the names is the member's. Members that never
-// started have no host name, and a member may have no node.
+// among says whether one of the names is the member's: its node's, or its own
+// host name where it has no node, for it may be listed under another node's name.
+// Members that never started have no host name.
 func (m EtcdMember) among(names []string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
-		return name != "" && (name == m.Hostname || name == m.Node || name == m.ID)
+		return name != "" && (name == m.ID || name == cmp.Or(m.Node, m.Hostname))
 	})
 }
 
@@ -113,7 +115,7 @@ func (e *EtcdState) Without(s *cluster.Snapshot, asked ...string) (EtcdLoss, err
 }
 
 // resolve returns the name of the node that is meant, or the ID of a member that
-// no node is known of.
+// no node is known of. A host name that several nodes have means none of them.
 func (e *EtcdState) resolve(s *cluster.Snapshot, name string) (string, bool) {
 	if name == "" { // which a node may seem to be called whose host name is not known
 		return "", false
@@ -121,11 +123,15 @@ func (e *EtcdState) resolve(s *cluster.Snapshot, name string) (string, bool) {
 	if s.Node(name) != nil {
 		return name, true
 	}
+	var called []string
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		if name == n.Hostname.Value() || calls(n, s.VIPs, name) {
-			return n.Name, true
+			called = append(called, n.Name)
 		}
+	}
+	if len(called) > 0 {
+		return called[0], len(called) == 1
 	}
 	addr, err := netip.ParseAddr(name)
 	for _, m := range e.Members {
