@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -10,11 +11,15 @@ import (
 // Claims returns what every witness says of the VIP: an address claim a node,
 // in the order of the nodes, then the certificate, the wire, this machine's
 // neighbour table, and the election. A witness that nobody asked makes no
-// claim; only a node does, for it may be the owner.
+// claim; only a node does, for it may be the owner. Where none that answered has
+// the VIP, and nobody told which other nodes there are, so do Others.
 func (s *Snapshot) Claims(addr netip.Addr) []vip.Claim {
 	claims := make([]vip.Claim, 0, len(s.Nodes))
 	for i := range s.Nodes {
 		claims = append(claims, s.Nodes[i].claim(addr))
+	}
+	if whole, why := s.Whole(); !whole && len(s.holding(addr)) == 0 {
+		claims = append(claims, vip.Claim{Witness: vip.Address, From: Others, Err: why})
 	}
 	v := s.vip(addr)
 	if v == nil {
@@ -87,4 +92,35 @@ func (n *Node) originOf(a Address, layers []Layered) vip.Origin {
 // name may be another one of a link that it has.
 func (n *Node) hasLink(name string) bool {
 	return slices.ContainsFunc(n.Links.Value(), func(l Link) bool { return l.Name == name })
+}
+
+// Others stands for the control-plane nodes that there may be beside those of the
+// snapshot, in a claim that they are silent.
+const Others = "others"
+
+// Whole says whether all control-plane nodes are known, and else why not. Who
+// they are tell etcd's members; or discovery, where it knows more than the node
+// that was asked, for where it is off or cut off it knows at most that. Where
+// nobody was asked for the members nothing speaks against it.
+func (s *Snapshot) Whole() (bool, string) {
+	missed := ""
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		leaders := 0
+		for _, p := range n.Discovery.Value() {
+			if p.ControlPlane {
+				leaders++
+			}
+		}
+		switch {
+		case len(n.Members.Value()) > 0, leaders > 1:
+			return true, ""
+		case missed == "" && n.Addresses.Known() && asked(n.Members):
+			missed = cmp.Or(n.Members.Err(), "the list is empty")
+		}
+	}
+	if missed == "" {
+		return true, ""
+	}
+	return false, "which other control-plane nodes there are is not known: discovery names none, and etcd's members are not known: " + missed
 }

@@ -262,6 +262,29 @@ func dead(n *Node) {
 	n.Addresses, n.Links, n.Hostname = Missed[[]Address](errDown), Missed[[]Link](errDown), Missed[string](errDown)
 }
 
+// let takes the VIP off cp-1.
+func let(s *Snapshot) { on(1, func(n *Node) { n.Addresses = Got(n.Addresses.Value()[:1]) })(s) }
+
+// roll is what every node tells of etcd's members.
+func roll(members Seen[[]Member]) change {
+	return func(s *Snapshot) {
+		for i := range s.Nodes {
+			s.Nodes[i].Members = members
+		}
+	}
+}
+
+// discovers has cp-1 know so many control-plane nodes by discovery, and a worker.
+func discovers(leaders int) change {
+	return on(1, func(n *Node) {
+		known := []PeerAddress{{Hostname: "worker-1"}}
+		for i := range leaders {
+			known = append(known, PeerAddress{Hostname: fmt.Sprintf("cp-%d", i+1), ControlPlane: true})
+		}
+		n.Discovery = Got(known)
+	})
+}
+
 // What the whole leads to, where a lost frame or an old entry must not.
 func TestClaimsLeadToAVerdict(t *testing.T) {
 	for _, tt := range []struct {
@@ -280,6 +303,12 @@ func TestClaimsLeadToAVerdict(t *testing.T) {
 		{"somebody answers, who may be the silent owner", three(answeredBy("02:00:00:00:00:99"), on(1, dead)), vip.Unknown},
 		{"a foreign host", three(answeredBy("02:00:00:00:00:01", "02:00:00:00:00:99")), vip.Disputed},
 		{"a silent node answers as well", three(answeredBy("02:00:00:00:00:02"), on(2, func(n *Node) { n.Addresses = Missed[[]Address](errDown) })), vip.SplitBrain},
+		{"nobody has it, and etcd tells that these are all nodes", three(let, roll(Got([]Member{{ID: "a1", Hostname: "cp-1"}}))), vip.Unowned},
+		{"nobody has it, and nobody tells which other nodes there are", three(let, roll(Missed[[]Member](errDown))), vip.Unknown},
+		{"nobody has it, and etcd lists nobody", three(let, roll(Got([]Member{}))), vip.Unknown},
+		{"nobody has it, etcd is deaf, and discovery knows the node alone", three(let, roll(Missed[[]Member](errDown)), discovers(1)), vip.Unknown},
+		{"nobody has it, etcd is deaf, and discovery knows the others", three(let, roll(Missed[[]Member](errDown)), discovers(3)), vip.Unowned},
+		{"one has it, and nobody tells which other nodes there are", three(roll(Missed[[]Member](errDown))), vip.Owned},
 		{"a VIP of which nothing is known", &Snapshot{Nodes: three().Nodes}, vip.Owned},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

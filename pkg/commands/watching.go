@@ -24,6 +24,9 @@ type watching struct {
 	lease time.Duration
 	// closed says that VIPs were named by hand: no other is of interest.
 	closed bool
+	// others is why it is not known which other nodes there are, "" where it is. One
+	// of them may have what none that is watched has.
+	others string
 	// now is the latest time that was told.
 	now time.Time
 }
@@ -72,6 +75,10 @@ func (w *watching) begin(at time.Time, addr netip.Addr, confirmed bool) {
 }
 
 func (w *watching) seed(c report.WitnessClaim, addr netip.Addr, at time.Time) {
+	if c.From == cluster.Others {
+		w.others = c.Error
+		return
+	}
 	n := w.node(c.From)
 	if n == nil {
 		n = w.add(&watchedNode{name: c.From, err: c.Error})
@@ -111,6 +118,9 @@ func (w *watching) claims(addr netip.Addr) []vip.Claim {
 			c.Owner = n.name
 		}
 		claims = append(claims, c)
+	}
+	if w.others != "" && !slices.ContainsFunc(claims, func(c vip.Claim) bool { return c.Owner != "" }) {
+		claims = append(claims, vip.Claim{Witness: vip.Address, From: cluster.Others, Err: w.others})
 	}
 	return claims
 }
@@ -211,6 +221,13 @@ func (w *watching) due() (first time.Time) {
 // that it is the first one. Nodes whose end is nil afterwards are to be watched.
 func (w *watching) found(at time.Time, snap *cluster.Snapshot, first bool) (events []report.OwnershipEvent) {
 	at = w.at(at)
+	switch whole, why := snap.Whole(); {
+	case len(snap.Nodes) == 0: // nobody answered
+	case whole:
+		w.others = ""
+	case first: // later on those that were known are watched
+		w.others = why
+	}
 	for i := range snap.Nodes {
 		seen := &snap.Nodes[i]
 		n := w.node(seen.Name)

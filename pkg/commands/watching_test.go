@@ -110,6 +110,28 @@ func TestWatchingNodes(t *testing.T) {
 	}
 }
 
+// TestWatchingWithoutTheOthers: where nobody tells which other nodes there are, one
+// of them may have what no other has.
+func TestWatchingWithoutTheOthers(t *testing.T) {
+	w := watchFrom("cp-1 free")
+	alone := watchedCluster("cp-1 free")
+	alone.Nodes[0].Members = cluster.Missed[[]cluster.Member](errors.New("no leader"))
+	w.found(watchBegun, alone, true)
+	if v := w.courses[watchedVIP].Verdict; v.Ownership != vip.Unknown {
+		t.Errorf("one node is free, and the others are not known: %v; want unknown", v)
+	}
+	expectLines(t, "it takes the VIP", w.tells("cp-1", "has"), "10.5.0.50 owned - -> cp-1 cp-1 holds the address (unknown for 1 s)")
+	expectLines(t, "it lets go", w.tells("cp-1", "free"), "10.5.0.50 unknown cp-1 -> - nobody who answered holds the address, and others did not answer (owned for 1 s)")
+	expectLines(t, "etcd tells that there are none", lines(w.found(w.now, watchedCluster("cp-1 free"), false)),
+		"10.5.0.50 unowned - -> - every node answered and none holds the address")
+
+	claims := alone.Claims(watchedVIP)
+	from := newWatching(report.NewOwnership(alone, report.Judged{VIP: watchedVIP, Claims: claims, Verdict: vip.Judge(claims)}), 0)
+	if len(from.nodes) != 1 || from.courses[watchedVIP].Verdict.Ownership != vip.Unknown {
+		t.Errorf("a watch from such a look has %d nodes, and is %v; want one, and unknown", len(from.nodes), from.courses[watchedVIP].Verdict)
+	}
+}
+
 func TestWatchingTwoOwners(t *testing.T) {
 	w := watchFrom("cp-1 has, cp-2 free")
 	if due := w.due(); !due.IsZero() {
