@@ -56,6 +56,10 @@ func TestEtcdVerdict(t *testing.T) {
 		}), everywhere(4, func(i int) change {
 			return listed(i, func(l []cluster.Member) []cluster.Member { return l[max(0, len(l)-3):] })
 		})), "degraded 3/3 quorum 2 tolerance 1 leader cp-2"},
+		{"the leader's list counts, whatever more of the others list", healthy(3, listed(2, func(l []cluster.Member) []cluster.Member { return l[:2] }),
+			listed(3, func(l []cluster.Member) []cluster.Member { return l[:2] })), "degraded 3/3 quorum 2 tolerance 1 leader cp-1"},
+		{"two of five follow nobody, and the three that were not seen may have a quorum", healthy(5, everywhere(2, leaderless), func(s *cluster.Snapshot) { s.Nodes = s.Nodes[:2] }),
+			"unknown 0/5 quorum 3 tolerance 0 leader "},
 		{"nothing", &cluster.Snapshot{}, "unknown 0/0 quorum 0 tolerance 0 leader "},
 	} {
 		e := EtcdVerdict(tt.s)

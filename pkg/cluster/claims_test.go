@@ -242,6 +242,9 @@ func TestHowAnAddressCame(t *testing.T) {
 		{"by DHCP, which gives a network", second(carries("10.5.0.50/24", "eth0"), wants("10.5.0.50/24", "eth0", "operator")), vip.ByConfig},
 		{"by election, and by the configuration as well", second(carries("10.5.0.50/32", "eth0"), wants("10.5.0.50/32", "eth0", "operator"),
 			carries("10.5.0.50/24", "eth0"), wants("10.5.0.50/24", "eth0", "configuration")), vip.ByConfig},
+		{"by the configuration, and by election as well", second(carries("10.5.0.50/24", "eth0"), wants("10.5.0.50/24", "eth0", "configuration"),
+			carries("10.5.0.50/32", "eth0"), wants("10.5.0.50/32", "eth0", "operator")), vip.ByConfig},
+		{"left over on one link, and by election on the next", second(carries("10.5.0.50/32", "lo"), carries("10.5.0.50/32", "eth0"), wants("10.5.0.50/32", "eth0", "operator")), vip.ByNobody},
 		{"left over", second(carries("10.5.0.50/32", "eth0")), vip.ByNobody},
 		{"left over on one link, and elected on another", second(carries("10.5.0.50/32", "lo"), wants("10.5.0.50/32", "eth0", "operator")), vip.ByNobody},
 		{"left over with another length than is wanted", second(carries("10.5.0.50/24", "eth0"), wants("10.5.0.50/32", "eth0", "operator")), vip.ByNobody},
@@ -337,6 +340,28 @@ func TestNeighbourInUse(t *testing.T) {
 	} {
 		if got := entry.InUse(); got != want {
 			t.Errorf("%+v.InUse() = %t; want %t", entry, got, want)
+		}
+	}
+}
+
+// Two sightings are weighed together, of each VIP that was seen both times.
+func TestJudgeWeighsTheEarlierSighting(t *testing.T) {
+	two := func() *Snapshot { return three(on(2, carries("10.5.0.50/32", "eth0"))) }
+	for _, tt := range []struct {
+		name       string
+		earlier, s *Snapshot
+		want       vip.Ownership
+	}{
+		{"two owners, seen once", nil, two(), vip.SplitBrain},
+		{"two owners, seen twice", two(), two(), vip.SplitBrain},
+		{"two owners, seen the second time only", three(), two(), vip.Disputed},
+		{"two owners, one of whom let go", two(), three(), vip.Owned},
+		{"two owners, one of whom fell silent", two(), three(on(2, dead)), vip.Disputed},
+		{"two owners of a VIP that was not known the first time", func() *Snapshot { s := three(); s.VIPs = nil; return s }(), two(), vip.SplitBrain},
+	} {
+		tt.s.Earlier = tt.earlier
+		if got := tt.s.Judge(theVIP); got.Ownership != tt.want {
+			t.Errorf("%s: Judge = %v, %q; want %v", tt.name, got.Ownership, got.Reason, tt.want)
 		}
 	}
 }

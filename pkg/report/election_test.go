@@ -98,7 +98,7 @@ func TestElectionReport(t *testing.T) {
 			[]string{"ELECTION of 192.0.2.50: cp-2 is next in the queue\n", "etcd bears no loss now: if cp-1 crashes", "no answer: etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"}, []string{"a crash of", " s: ", "not asked"}},
 		{"the owner is gone already, and the others are a quorum", func(s *cluster.Snapshot, v *cluster.VIP) {
 			v.Elections[0].Election = queued(42, candidate("cp-3", "a3", 33), candidate("cp-1", "a1", 41), candidate("cp-2", "a2", 52))
-			v.Elections[1].Election, v.Elections[2].Election = v.Elections[0].Election, gone
+			v.Elections[1].Election, v.Elections[2].Election = gone, gone
 		}, []string{"cp-1 is next in the queue; a crash of cp-3 now takes 33 - 34.5 s", "cp-3 did not answer: if it is gone already, that time is running"}, []string{"bears no loss"}},
 		{"a key without a lease is ahead of the next: nobody is elected before it is deleted", func(s *cluster.Snapshot, v *cluster.VIP) {
 			lead(s, "a2")
