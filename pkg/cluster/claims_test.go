@@ -344,7 +344,8 @@ func TestNeighbourInUse(t *testing.T) {
 	}
 }
 
-// Two sightings are weighed together, of each VIP that was seen both times.
+// Two sightings are weighed together, also of a VIP that somebody told of only the
+// second time: nodes told their addresses before.
 func TestJudgeWeighsTheEarlierSighting(t *testing.T) {
 	two := func() *Snapshot { return three(on(2, carries("10.5.0.50/32", "eth0"))) }
 	for _, tt := range []struct {
@@ -357,7 +358,9 @@ func TestJudgeWeighsTheEarlierSighting(t *testing.T) {
 		{"two owners, seen the second time only", three(), two(), vip.Disputed},
 		{"two owners, one of whom let go", two(), three(), vip.Owned},
 		{"two owners, one of whom fell silent", two(), three(on(2, dead)), vip.Disputed},
-		{"two owners of a VIP that was not known the first time", func() *Snapshot { s := three(); s.VIPs = nil; return s }(), two(), vip.SplitBrain},
+		{"two owners of a VIP that was not known the first time, when one had it", &Snapshot{Nodes: three().Nodes}, two(), vip.Disputed},
+		{"two owners of a VIP that was not known the first time, when both had it", &Snapshot{Nodes: two().Nodes}, two(), vip.SplitBrain},
+		{"two owners, where nobody was seen the first time", &Snapshot{}, two(), vip.Disputed},
 	} {
 		tt.s.Earlier = tt.earlier
 		if got := tt.s.Judge(theVIP); got.Ownership != tt.want {
