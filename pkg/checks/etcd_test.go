@@ -204,6 +204,10 @@ func TestLeaderOwnerNote(t *testing.T) {
 	if notes := e.LeaderOwnerNotes(0); len(notes) != 1 || notes[0].Message != want {
 		t.Errorf("LeaderOwnerNotes(0) = %+v; want %q", notes, want)
 	}
+	hint := "talosctl -n 192.0.2.1 etcd forfeit-leadership moves the leadership, and the VIP stays" // talosctl need not know a name
+	if notes := e.LeaderOwnerNotes(0); len(notes) != 1 || notes[0].Hint != hint {
+		t.Errorf("LeaderOwnerNotes(0) = %+v; want the hint %q", notes, hint)
+	}
 	for _, voters := range []int{1, 2} { // the crash takes the quorum, and nobody takes over
 		e := EtcdVerdict(healthy(voters))
 		if notes := e.LeaderOwnerNotes(0); len(notes) > 0 {

@@ -48,8 +48,10 @@ type EtcdOutsider struct {
 
 // EtcdVIPOwner is a node that owns a VIP.
 type EtcdVIPOwner struct {
-	VIP        netip.Addr
-	Node       string
+	VIP  netip.Addr
+	Node string
+	// At is how talosctl takes the node: its address where that is known.
+	At         string
 	Leadership vip.Leadership
 }
 
@@ -279,7 +281,7 @@ func vipOwners(s *cluster.Snapshot, list []EtcdMember) []EtcdVIPOwner {
 		if verdict.Ownership != vip.Owned {
 			continue
 		}
-		owner := EtcdVIPOwner{VIP: v.Addr, Node: verdict.Owners[0]}
+		owner := EtcdVIPOwner{VIP: v.Addr, Node: verdict.Owners[0], At: reached(s, verdict.Owners[0])}
 		switch {
 		case leader >= 0 && list[leader].Node == owner.Node:
 			owner.Leadership = vip.OwnerLeads

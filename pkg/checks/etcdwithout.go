@@ -184,7 +184,7 @@ func (e *EtcdState) LeaderOwnerNotes(lease time.Duration) []EtcdNote {
 		if o.Leadership == vip.OwnerLeads && e.Survives(o.Node) != Fail {
 			notes = append(notes, EtcdNote{"leaderOwnsVIP", fmt.Sprintf("%s leads etcd and owns %s: a crash takes %s instead of %s",
 				o.Node, o.VIP, span(leads), span(follows)),
-				"talosctl -n " + o.Node + " etcd forfeit-leadership moves the leadership, and the VIP stays"})
+				"talosctl -n " + o.At + " etcd forfeit-leadership moves the leadership, and the VIP stays"})
 		}
 	}
 	return notes
