@@ -36,6 +36,8 @@ func TestEtcdVerdict(t *testing.T) {
 		{"nobody lists members, one has no leader and Talos has the others stopped", healthy(3, leaderless(1), listless(1),
 			stoppedEtcd(2), stoppedEtcd(3)), "noQuorum 0/0 quorum 0 tolerance 0 leader "},
 		{"two are stopped", healthy(3, stoppedEtcd(2), stoppedEtcd(3)), "noQuorum 1/3 quorum 2 tolerance 0 leader cp-1"},
+		{"one answered at first, and fell silent: it may be gone", healthy(3, again(1, grows(1)), again(2, grows(1)), silentLater(3)), "degraded 2/3 quorum 2 tolerance 0 leader cp-1"},
+		{"two fell silent: the quorum may be gone", healthy(3, again(1, grows(1)), silentLater(2), silentLater(3)), "unknown 1/3 quorum 2 tolerance 0 leader cp-1"},
 		{"two leaders", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "a3" })), "degraded 3/3 quorum 2 tolerance 1 leader "},
 		{"a learner", healthy(4, everywhere(4, func(i int) change { return listed(i, learner) })), "degraded 3/3 quorum 2 tolerance 1 leader cp-1"},
 		{"an alarm", healthy(3, node(1, func(n *cluster.Node) {
@@ -90,6 +92,11 @@ func again(i int, change func(*cluster.EtcdStatus)) change {
 		change(&said)
 		s.Nodes[i-1].EtcdLater = cluster.Got(said)
 	}
+}
+
+// silentLater has a node not answer the second time.
+func silentLater(i int) change {
+	return node(i, func(n *cluster.Node) { n.EtcdLater = cluster.Missed[cluster.EtcdStatus](errDown) })
 }
 
 func grows(by uint64) func(*cluster.EtcdStatus) {
@@ -171,9 +178,7 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 		{"one that is asked a little earlier is not behind", healthy(3, again(1, grows(40)), again(2, grows(40)), again(3, grows(10))), EtcdHealthy, "", "leaderOwnsVIP"},
 		{"a member that loses its leader between the samples", healthy(3, again(1, grows(1)), again(2, grows(1)), again(3, func(e *cluster.EtcdStatus) { e.Leader = "" })), EtcdDegraded,
 			"cp-3 knows of no leader", ""},
-		{"a member that goes silent between the samples", healthy(3, again(1, grows(1)), again(2, grows(1)), node(3, func(n *cluster.Node) {
-			n.EtcdLater = cluster.Missed[cluster.EtcdStatus](errDown)
-		})), EtcdDegraded, "cp-3: etcd answered at first, and 1 s later: context deadline exceeded", "leaderOwnsVIP"},
+		{"a member that goes silent between the samples", healthy(3, again(1, grows(1)), again(2, grows(1)), silentLater(3)), EtcdDegraded, "cp-3: etcd answered at first, and 1 s later: context deadline exceeded", "leaderOwnsVIP"},
 		{"a member that applies too late to serve", healthy(3, etcd(2, func(e *cluster.EtcdStatus) { e.Index = 6000 })), EtcdDegraded,
 			"cp-2: has not applied 5100 entries, and refuses requests", ""},
 		{"four voters", healthy(4), EtcdHealthy, "", "evenVoters leaderOwnsVIP"},
@@ -322,9 +327,7 @@ func TestSurvives(t *testing.T) {
 
 // Who was heard once told a term, whatever became of the second question.
 func TestTermOfThoseHeardOnce(t *testing.T) {
-	s := healthy(3, everywhere(3, func(i int) change {
-		return node(i, func(n *cluster.Node) { n.EtcdLater = cluster.Missed[cluster.EtcdStatus](errDown) })
-	}))
+	s := healthy(3, everywhere(3, silentLater))
 	s.EtcdLaterAfter = 0.025
 	got := EtcdVerdict(s)
 	if r := got.Stability; r == nil || r.TermBefore != s.Nodes[0].Etcd.Value().Term || r.TermAfter != 0 {

@@ -64,6 +64,9 @@ func members(s *cluster.Snapshot) []EtcdMember {
 		if n := nodeOf(s, m); n != nil {
 			member.Node, member.Said, member.Talos = n.Name, lastSaid(n), n.Version.Value().Tag
 			member.Status, member.Problem = memberHealth(n)
+			if member.Status == Pass && fellSilent(n) { // a second is enough to be gone
+				member.Status, member.Problem = Unknown, silence(s, n)
+			}
 		} else {
 			member.Problem = absence(s, m)
 		}

@@ -42,7 +42,6 @@ func stability(s *cluster.Snapshot) *EtcdStability {
 	var pairs []pair
 	var silent []string
 	var term uint64 // the highest that a node told, which then fell silent
-	var never cluster.Seen[cluster.EtcdStatus]
 	roll := rollCall(s)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
@@ -54,9 +53,9 @@ func stability(s *cluster.Snapshot) *EtcdStability {
 		switch {
 		case first && again:
 			pairs = append(pairs, pair{n.Name, before, after})
-		case first && n.EtcdLater.Err() != never.Err():
+		case fellSilent(n):
 			term = max(term, before.Term)
-			silent = append(silent, fmt.Sprintf("%s: etcd answered at first, and %s later: %s", n.Name, seconds(s.EtcdLaterAfter), n.EtcdLater.Err()))
+			silent = append(silent, n.Name+": "+silence(s, n))
 		}
 	}
 	if len(pairs)+len(silent) == 0 {
@@ -65,6 +64,17 @@ func stability(s *cluster.Snapshot) *EtcdStability {
 	e := &EtcdStability{Seconds: s.EtcdLaterAfter, Findings: silent, TermBefore: term}
 	e.compare(pairs)
 	return e
+}
+
+// fellSilent says that a node's etcd answered the first time only.
+func fellSilent(n *cluster.Node) bool {
+	var never cluster.Seen[cluster.EtcdStatus]
+	return n.Etcd.Known() && !n.EtcdLater.Known() && n.EtcdLater.Err() != never.Err()
+}
+
+// silence is what is said of one that fell silent.
+func silence(s *cluster.Snapshot, n *cluster.Node) string {
+	return fmt.Sprintf("etcd answered at first, and %s later: %s", seconds(s.EtcdLaterAfter), n.EtcdLater.Err())
 }
 
 // compare fills in what the samples of the nodes tell.
