@@ -221,13 +221,7 @@ func (w *watching) due() (first time.Time) {
 // that it is the first one. Nodes whose end is nil afterwards are to be watched.
 func (w *watching) found(at time.Time, snap *cluster.Snapshot, first bool) (events []report.OwnershipEvent) {
 	at = w.at(at)
-	switch whole, why := snap.Whole(); {
-	case len(snap.Nodes) == 0: // nobody answered
-	case whole:
-		w.others = ""
-	case first: // later on those that were known are watched
-		w.others = why
-	}
+	w.count(snap, first)
 	for i := range snap.Nodes {
 		seen := &snap.Nodes[i]
 		n := w.node(seen.Name)
@@ -256,6 +250,18 @@ func (w *watching) found(at time.Time, snap *cluster.Snapshot, first bool) (even
 		}
 	}
 	return append(events, w.turns(at)...)
+}
+
+// count takes note of whether these are all the nodes that there are. Where that
+// is known once, whoever joins is found, and those that were known are watched.
+func (w *watching) count(snap *cluster.Snapshot, first bool) {
+	switch whole, why := snap.Whole(); {
+	case len(snap.Nodes) == 0: // nobody answered
+	case whole:
+		w.others = ""
+	case first:
+		w.others = why
+	}
 }
 
 // listed says whether some node gave a list of etcd's members. Without one a
