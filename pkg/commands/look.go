@@ -235,12 +235,25 @@ func (o *observer) owners(ctx context.Context, first *cluster.Snapshot, facts ta
 		return nil, nil, ctx.Err()
 	case <-time.After(vip.ResampleAfter):
 	}
-	second, err := o.look(ctx, facts)
+	second, err := o.following(first).look(ctx, facts)
 	if err != nil && (!noNode(err) || ctx.Err() != nil) {
 		return nil, nil, err
 	}
 	second.Earlier = first
 	return second, judgeAll(second), nil
+}
+
+// following is the observer of the look after the first: it asks for every VIP
+// that was known then, for who had it configured may fall silent meanwhile.
+func (o *observer) following(first *cluster.Snapshot) *observer {
+	again := *o
+	again.vips = slices.Clone(o.vips)
+	for _, v := range first.VIPs {
+		if !slices.Contains(again.vips, v.Addr) {
+			again.vips = append(again.vips, v.Addr)
+		}
+	}
+	return &again
 }
 
 // judgeAll judges each VIP of the snapshot, in their order.

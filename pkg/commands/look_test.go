@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,5 +50,15 @@ func TestWhatIsAskedForByHandMustBeAVIP(t *testing.T) {
 				t.Errorf("checkVIPs(%s): exit code %d, hint %q; want wrong usage, and what to do", tt.asked, cli.CodeOf(err), cli.HintOf(err))
 			}
 		})
+	}
+}
+
+// Who had a VIP configured may be silent the second time; it is judged then, too.
+func TestFollowing(t *testing.T) {
+	a, b := netip.MustParseAddr("10.5.0.50"), netip.MustParseAddr("fd00::50")
+	first := &observer{vips: []netip.Addr{b}}
+	again := first.following(&cluster.Snapshot{VIPs: []cluster.VIP{{Addr: a}, {Addr: b}}})
+	if want := []netip.Addr{b, a}; !slices.Equal(again.vips, want) || len(first.vips) != 1 {
+		t.Errorf("the look after the first asks for %v, the first for %v; want %v and as before", again.vips, first.vips, want)
 	}
 }
