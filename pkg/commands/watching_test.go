@@ -121,7 +121,7 @@ func TestWatchingWithoutTheOthers(t *testing.T) {
 		t.Errorf("one node is free, and the others are not known: %v; want unknown", v)
 	}
 	expectLines(t, "it takes the VIP", w.tells("cp-1", "has"), "10.5.0.50 owned - -> cp-1 cp-1 holds the address (unknown for 1 s)")
-	expectLines(t, "it lets go", w.tells("cp-1", "free"), "10.5.0.50 unknown cp-1 -> - nobody who answered holds the address, and others did not answer (owned for 1 s)")
+	expectLines(t, "it lets go", w.tells("cp-1", "free"), "10.5.0.50 unknown cp-1 -> - nobody who answered holds the address, and others did not say (owned for 1 s)")
 	expectLines(t, "etcd tells that there are none", lines(w.found(w.now, watchedCluster("cp-1 free"), false)),
 		"10.5.0.50 unowned - -> - every node answered and none holds the address")
 
