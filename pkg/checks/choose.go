@@ -52,15 +52,6 @@ func (c Choice) selects(check Check) bool {
 		!slices.Contains(c.Skip, check.ID)
 }
 
-// Find returns the check of that ID from All, or an *UnknownNameError.
-func Find(id string) (Check, error) {
-	list, err := Choose(All(), Choice{Only: []string{id}})
-	if err != nil {
-		return Check{}, err
-	}
-	return list[0], nil
-}
-
 // names returns the IDs and the categories of list, in its order.
 func names(list []Check) (ids, categories []string) {
 	for _, c := range list {
