@@ -143,7 +143,8 @@ func measureFleet(ctx context.Context, o fleetOptions, dir string, nodes int) (t
 		cmd := exec.CommandContext(ctx, o.vipctl, "owner", "--all-contexts", "-o", "json", "--talosconfig", config)
 		var answer bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &answer, os.Stderr
-		cmd.Env = append(os.Environ(), "KUBECONFIG=", "VIPCTL_CONFIG=", "XDG_CONFIG_HOME="+filepath.Join(dir, "config")) // beside the binary, whose name vipctl is too
+		// Not dir itself: vipctl looks there for a directory of its own name, which is the binary's.
+		cmd.Env = append(os.Environ(), "KUBECONFIG=", "VIPCTL_CONFIG=", "XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
 		before := served()
 		begin := time.Now()
 		if err := cmd.Run(); err != nil {

@@ -77,8 +77,8 @@ func (c *Client) WhoHas(ctx context.Context, addr netip.Addr) ([]cluster.ARPRepl
 // Neighbour reads the kernel's entry for the address; no right is needed. It
 // says where this machine's own frames for the address go, and is empty where
 // the machine has sent none lately, which says nothing of who has the address:
-// then read it again after something has talked to it. The error is a *NotOnSegmentError or a *HereError where the kernel
-// can have no entry.
+// then read it again after something has talked to it. The error is a
+// *NotOnSegmentError or a *HereError where the kernel can have no entry.
 func (c *Client) Neighbour(addr netip.Addr) (cluster.Neighbour, error) {
 	return neighbour(addr.Unmap())
 }

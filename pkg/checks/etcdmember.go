@@ -312,8 +312,7 @@ func alarms(s *cluster.Snapshot) []cluster.Alarm {
 }
 
 // nobodyIsLed says that every node's etcd answered and has no leader, or does not
-// run.
-// The members are not listed then: etcd lists them through its leader.
+// run. The members are not listed then: etcd lists them through its leader.
 func nobodyIsLed(s *cluster.Snapshot) bool {
 	for i := range s.Nodes {
 		said, ok := lastSaid(&s.Nodes[i]).Get()

@@ -11,9 +11,9 @@ import (
 
 // Findings returns what is wrong with the VIP beside the verdict on it, which
 // stands: an owner whose kernel keeps the address off, whom nobody here reaches by
-// it, or whose kube-apiserver does not serve; and ghosts in the queue. In the order of their weight, to be
-// appended to the verdict's own. Where nodes are reached through a proxy, that
-// nobody answers here is no finding.
+// it, or whose kube-apiserver does not serve; and ghosts in the queue. They come in
+// the order of their weight, to be appended to the verdict's own. Where nodes are
+// reached through a proxy, that nobody answers here is no finding.
 func (s *Snapshot) Findings(addr netip.Addr, verdict vip.Verdict) []vip.Finding {
 	var duplicate, unreachable, serving []vip.Finding
 	for _, name := range verdict.Owners {

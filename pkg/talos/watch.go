@@ -55,8 +55,8 @@ func (c AddressChange) Holds(addr netip.Addr) bool {
 // change, when they are lost from sight, and when they are seen again, until ctx
 // ends. Calls of report come one at a time. After a loss it connects anew after
 // 100 ms, later every 500 ms, over connections of its own: also where a node
-// answers and hangs up again and again. It returns nil when ctx
-// ends; an error means that the node is not known.
+// answers and hangs up again and again. It returns nil when ctx ends; an error
+// means that the node is not known.
 func (c *Client) WatchAddresses(ctx context.Context, node string, report func(AddressChange)) error {
 	return c.WatchAddressesVia(ctx, node, "", report)
 }
