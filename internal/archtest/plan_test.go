@@ -119,6 +119,7 @@ var plan = map[string]room{
 	"pkg/lab/etcd":      {lab, parts},
 	"pkg/lab/fleet":     {lab, parts},
 	"pkg/lab/l2":        {lab, parts},
+	"pkg/lab/labtest":   {floor: lab},
 	"pkg/lab/netns":     {lab, parts},
 	"pkg/lab/node":      {lab, parts},
 	"pkg/lab/operator":  {lab, parts},

@@ -20,6 +20,7 @@ import (
 
 	"github.com/stmcginnis/gofish"
 
+	"github.com/vipctl/vipctl/pkg/lab/labtest"
 	"github.com/vipctl/vipctl/pkg/lab/process"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
@@ -140,11 +141,7 @@ func need(t *testing.T) {
 	cmd := exec.Command("/bin/true")
 	cmd.SysProcAttr = namespaces(needUser())
 	if err := cmd.Run(); err != nil {
-		err = explain(err, sysctl)
-		if os.Getenv("VIPCTL_LAB") == "required" {
-			t.Fatalf("VIPCTL_LAB=required, but the lab cannot run: %v", err)
-		}
-		t.Skipf("the lab cannot run here: %v", err)
+		labtest.Unavailable(t, explain(err, sysctl))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/lab"
+	"github.com/vipctl/vipctl/pkg/lab/labtest"
 	"github.com/vipctl/vipctl/pkg/lab/process"
 )
 
@@ -31,10 +32,7 @@ func TestCommandsOnARunningLab(t *testing.T) {
 	spec := lab.Spec{Name: name, ControlPlanes: 1, LeaseTTL: 2 * time.Second}.Default()
 	l, err := lab.Up(t.Context(), spec, lab.Options{})
 	if err != nil {
-		if os.Getenv("VIPCTL_LAB") == "required" {
-			t.Fatal(err)
-		}
-		t.Skipf("the lab cannot run here: %v", err)
+		labtest.Unavailable(t, err)
 	}
 	t.Cleanup(func() { _ = l.Down(context.Background()) })
 	completed := func(typed string, want ...string) {

@@ -3,45 +3,17 @@
 package apiserver
 
 import (
-	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
+
+	"github.com/vipctl/vipctl/pkg/lab/labtest"
 )
 
-const inNamespace = "VIPCTL_TEST_IN_NAMESPACE"
-
-// TestWatchHearsOfAddressesThatComeAndGo runs itself again in network and user
-// namespaces of its own.
-func TestWatchHearsOfAddressesThatComeAndGo(t *testing.T) {
-	if os.Getenv(inNamespace) != "" {
-		testWatch(t)
-		return
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestWatchHearsOfAddressesThatComeAndGo$", "-test.v")
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Skipf("no namespaces here: %v", err)
-	}
-	if err != nil || !strings.Contains(string(out), "--- PASS") {
-		t.Fatalf("in a namespace: %v\n%s", err, out)
-	}
-}
+func TestWatchHearsOfAddressesThatComeAndGo(t *testing.T) { labtest.InNamespace(t, testWatch) }
 
 func testWatch(t *testing.T) {
 	lo, err := netlink.LinkByName("lo")

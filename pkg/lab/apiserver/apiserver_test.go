@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/vipctl/vipctl/pkg/lab/apiserver"
 	"github.com/vipctl/vipctl/pkg/lab/etcd"
+	"github.com/vipctl/vipctl/pkg/lab/labtest"
 	"github.com/vipctl/vipctl/pkg/lab/pki"
 	"github.com/vipctl/vipctl/pkg/lab/process"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
@@ -66,12 +66,12 @@ func newCluster(t *testing.T) *cluster {
 	}
 	member := etcd.Config{
 		Name: "cp-1", Dir: filepath.Join(dir, "data"), Addr: loopback, Files: etcdFiles,
-		ClientPort: freePort(t), PeerPort: freePort(t),
+		ClientPort: labtest.FreePort(t), PeerPort: labtest.FreePort(t),
 	}
 	member.Peers = []etcd.Peer{{Name: "cp-1", Addr: loopback, Port: member.PeerPort}}
 	c := &cluster{secrets: secrets, member: member, Config: apiserver.Config{
 		Node: "cp-1", Addr: loopback, VIPs: []netip.Addr{loopback}, Files: files, Etcd: etcdFiles,
-		KubernetesVersion: "v1.36.3", Listen: netip.AddrPortFrom(loopback, freePort(t)).String(),
+		KubernetesVersion: "v1.36.3", Listen: netip.AddrPortFrom(loopback, labtest.FreePort(t)).String(),
 		EtcdEndpoint: fmt.Sprintf("https://localhost:%d", member.ClientPort),
 	}}
 	c.startEtcd(t)
@@ -93,16 +93,6 @@ func (c *cluster) startEtcd(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("etcd is not ready")
 	}
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
 
 // events takes what the server records.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/vipctl/vipctl/pkg/lab/etcd"
+	"github.com/vipctl/vipctl/pkg/lab/labtest"
 	"github.com/vipctl/vipctl/pkg/lab/pki"
 	"github.com/vipctl/vipctl/pkg/lab/process"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
@@ -65,7 +65,7 @@ func newMembers(t *testing.T, n int) []*member {
 		}
 		cfg := etcd.Config{
 			Name: name, Dir: filepath.Join(dir, name, "data"), Addr: loopback, Files: files,
-			ClientPort: freePort(t), PeerPort: freePort(t),
+			ClientPort: labtest.FreePort(t), PeerPort: labtest.FreePort(t),
 		}
 		peers = append(peers, etcd.Peer{Name: name, Addr: loopback, Port: cfg.PeerPort})
 		members = append(members, &member{
@@ -77,16 +77,6 @@ func newMembers(t *testing.T, n int) []*member {
 		m.Peers = peers
 	}
 	return members
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
 
 func (m *member) start(t *testing.T) {

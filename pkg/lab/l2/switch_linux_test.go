@@ -1,64 +1,30 @@
 package l2
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/vipctl/vipctl/pkg/lab/labtest"
 	"github.com/vipctl/vipctl/pkg/lab/netns"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
 
-// TestMain runs the tests again in a user and a network namespace of their
-// own, so that they need no root and leave the host's network alone.
-func TestMain(m *testing.M) {
-	const inside = "VIPCTL_TEST_INSIDE"
-	if os.Getenv(inside) != "" {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=yes")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	err := cmd.Start()
-	if err != nil {
-		os.Exit(m.Run()) // needNamespaces tells what to do
-	}
-	var exit *exec.ExitError
-	if err = cmd.Wait(); errors.As(err, &exit) {
-		os.Exit(exit.ExitCode())
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func TestMain(m *testing.M) { os.Exit(labtest.Main(m)) }
 
 func needNamespaces(t testing.TB) {
 	t.Helper()
 	ns, err := netns.New()
-	if err == nil {
-		_ = ns.Close()
-		return
+	if err != nil {
+		labtest.Unavailable(t, fmt.Errorf("network namespaces cannot be made: %w", err))
 	}
-	if os.Getenv("VIPCTL_LAB") == "required" {
-		t.Fatalf("VIPCTL_LAB=required, but network namespaces cannot be made: %v", err)
-	}
-	t.Skipf("network namespaces cannot be made here: %v", err)
+	_ = ns.Close()
 }
 
 // recorder keeps events.

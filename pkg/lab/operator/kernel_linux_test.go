@@ -7,43 +7,17 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mdlayher/packet"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/vipctl/vipctl/pkg/lab/labtest"
 )
 
-const inNamespace = "VIPCTL_TEST_IN_NAMESPACE"
-
-// TestKernelCarriesTheAddress runs itself again in network and user namespaces
-// of its own.
-func TestKernelCarriesTheAddress(t *testing.T) {
-	if os.Getenv(inNamespace) != "" {
-		testKernel(t)
-		return
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestKernelCarriesTheAddress$", "-test.v")
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Skipf("no namespaces here: %v", err)
-	}
-	if err != nil || !strings.Contains(string(out), "--- PASS") {
-		t.Fatalf("in a namespace: %v\n%s", err, out)
-	}
-}
+func TestKernelCarriesTheAddress(t *testing.T) { labtest.InNamespace(t, testKernel) }
 
 func testKernel(t *testing.T) {
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "peer"}

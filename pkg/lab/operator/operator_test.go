@@ -5,7 +5,6 @@ package operator_test
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/vipctl/vipctl/pkg/lab/etcd"
+	"github.com/vipctl/vipctl/pkg/lab/labtest"
 	"github.com/vipctl/vipctl/pkg/lab/operator"
 	"github.com/vipctl/vipctl/pkg/lab/pki"
 	"github.com/vipctl/vipctl/pkg/lab/truth"
@@ -49,7 +49,7 @@ func startEtcd(t *testing.T) server {
 	}
 	cfg := etcd.Config{
 		Name: "cp-1", Dir: filepath.Join(dir, "data"), Addr: loopback, Files: files,
-		ClientPort: freePort(t), PeerPort: freePort(t),
+		ClientPort: labtest.FreePort(t), PeerPort: labtest.FreePort(t),
 	}
 	cfg.Peers = []etcd.Peer{{Name: "cp-1", Addr: loopback, Port: cfg.PeerPort}}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -70,16 +70,6 @@ func startEtcd(t *testing.T) server {
 	}
 	endpoint := netip.AddrPortFrom(loopback, cfg.ClientPort)
 	return server{files: files, endpoint: "https://" + endpoint.String()}
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
 
 func (s server) client(t *testing.T) *clientv3.Client {
