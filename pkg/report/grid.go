@@ -57,76 +57,69 @@ func (s Style) render(out *bytes.Buffer, g Grid) error {
 	return nil
 }
 
-// align lays out header and rows in columns two spaces apart, without lines
-// around them and without spaces at the end. Names and values below a title
-// are indented. On a terminal cells are wrapped where the columns are too wide for
-// it; and where that does not help each row becomes lines of its own.
+// align lays out header and rows in columns, without spaces at the end. Names and
+// values below a title are indented. On a terminal cells are wrapped where the
+// columns are too wide for it; and where that does not help each row becomes lines
+// of its own.
 func (s Style) align(g Grid) (string, error) {
-	var out bytes.Buffer
 	indent := ""
 	if g.Title != "" && len(g.Header) == 0 {
 		indent = "  "
 	}
-	header, rows := clean([][]string{g.Header})[0], clean(g.Rows)
-	whole := rows
+	g.Header, g.Rows = clean([][]string{g.Header})[0], clean(g.Rows)
+	whole := g.Rows
 	if s.Width > 0 {
-		widths, fit := squeeze(header, rows, s.Width-len(indent))
-		for narrow := g.narrower(); !fit && narrow != nil; narrow = narrow.narrower() {
-			header, rows = clean([][]string{narrow.Header})[0], clean(narrow.Rows)
-			if widths, fit = squeeze(header, rows, s.Width-len(indent)); !fit && len(narrow.Spare) == 0 {
-				header, rows = clean([][]string{g.Header})[0], clean(g.Rows)
-			}
-		}
+		narrow, widths, ok := g.fit(s.Width - len(indent))
 		switch {
-		case !fit && len(header) > 0:
-			return s.records(header, rows)
-		case !fit:
-			return s.sentences(indent, rows), nil
+		case !ok && len(g.Header) > 0:
+			return s.records(g)
+		case !ok:
+			return s.sentences(indent, g.Rows), nil
 		}
-		rows, whole = foldRows(rows, widths)
+		g = narrow
+		g.Rows, whole = foldRows(g.Rows, widths)
 	}
-	table := tablewriter.NewTable(&out,
-		tablewriter.WithRendition(tw.Rendition{
-			Borders:  tw.BorderNone,
-			Symbols:  tw.NewSymbols(tw.StyleNone),
-			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
-		}),
-		tablewriter.WithPadding(tw.Padding{Right: "  ", Overwrite: true}),
-		tablewriter.WithAlignment(tw.MakeAlign(columns(g), tw.AlignLeft)),
-		tablewriter.WithHeaderAlignment(tw.AlignLeft),
-		tablewriter.WithHeaderAutoFormat(tw.Off),
-		tablewriter.WithRowAutoWrap(tw.WrapNone),
-		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
-	)
-	if len(header) > 0 {
-		whole = slices.Insert(slices.Clone(whole), 0, header)
-		table.Header(header)
+	if len(g.Header) > 0 {
+		whole = slices.Insert(slices.Clone(whole), 0, g.Header)
 	}
-	if err := table.Bulk(rows); err != nil {
+	text, err := g.columned()
+	if err != nil {
 		return "", err
 	}
-	if err := table.Render(); err != nil {
-		return "", err
-	}
-	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	for i := range lines {
 		lines[i] = indent + s.paint(strings.TrimRight(lines[i], " "), whole[i]) + "\n"
 	}
 	return strings.Join(lines, ""), nil
 }
 
-// narrower is the grid without the first column that it can do without, nil where
-// there is none.
-func (g Grid) narrower() *Grid {
-	if len(g.Spare) == 0 {
-		return nil
+// columned is header and rows in columns two spaces apart, without lines around
+// them.
+func (g Grid) columned() (string, error) {
+	var out strings.Builder
+	table := tablewriter.NewTable(&out,
+		tablewriter.WithRendition(tw.Rendition{
+			Borders:  tw.BorderNone,
+			Symbols:  tw.NewSymbols(tw.StyleNone),
+			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
+		}),
+		tablewriter.WithPadding(tw.Padding{Right: strings.Repeat(" ", gutter), Overwrite: true}),
+		tablewriter.WithAlignment(tw.MakeAlign(columns(g), tw.AlignLeft)),
+		tablewriter.WithHeaderAlignment(tw.AlignLeft),
+		tablewriter.WithHeaderAutoFormat(tw.Off),
+		tablewriter.WithRowAutoWrap(tw.WrapNone),
+		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
+	)
+	if len(g.Header) > 0 {
+		table.Header(g.Header)
 	}
-	at := slices.Index(g.Header, g.Spare[0])
-	n := &Grid{Spare: g.Spare[1:], Header: slices.Delete(slices.Clone(g.Header), at, at+1)}
-	for _, row := range g.Rows {
-		n.Rows = append(n.Rows, slices.Delete(slices.Clone(row), at, at+1))
+	if err := table.Bulk(g.Rows); err != nil {
+		return "", err
 	}
-	return n
+	if err := table.Render(); err != nil {
+		return "", err
+	}
+	return out.String(), nil
 }
 
 func columns(g Grid) int {

@@ -51,13 +51,61 @@ func fold(line string, width, indent int) []string {
 // leastColumn is how narrow a column of sentences may become.
 const leastColumn = 20
 
-// gutter is what lies between two columns.
+// gutter is how many spaces lie between two columns.
 const gutter = 2
 
+// fit returns the grid with as few of its spare columns left out as it takes to
+// fit into so many columns of the terminal, and how wide each column may be. It
+// is false where even that does not help.
+func (g Grid) fit(width int) (Grid, []int, bool) {
+	for narrow := &g; narrow != nil; narrow = narrow.narrower() {
+		if widths, ok := squeeze(narrow.Header, narrow.Rows, width); ok {
+			return *narrow, widths, true
+		}
+	}
+	return g, nil, false
+}
+
+// narrower is the grid without the first column that it can do without, nil where
+// there is none.
+func (g Grid) narrower() *Grid {
+	if len(g.Spare) == 0 {
+		return nil
+	}
+	at := slices.Index(g.Header, g.Spare[0])
+	n := &Grid{Spare: g.Spare[1:], Header: slices.Delete(slices.Clone(g.Header), at, at+1)}
+	for _, row := range g.Rows {
+		n.Rows = append(n.Rows, slices.Delete(slices.Clone(row), at, at+1))
+	}
+	return n
+}
+
 // squeeze returns how wide each column may be for all to fit, and false where
-// they cannot: a word is never cut, nor is a header wrapped.
+// they cannot. The widest gives way first.
 func squeeze(header []string, rows [][]string, width int) ([]int, bool) {
-	var full, least []int
+	widths, least := extents(header, rows)
+	total := gutter * (len(widths) - 1)
+	for _, w := range widths {
+		total += w
+	}
+	for ; total > width; total-- {
+		widest := -1
+		for c := range widths {
+			if widths[c] > least[c] && (widest < 0 || widths[c] > widths[widest]) {
+				widest = c
+			}
+		}
+		if widest < 0 {
+			return widths, false
+		}
+		widths[widest]--
+	}
+	return widths, true
+}
+
+// extents returns how wide each column is, and how narrow it may become: a word is
+// never cut, nor is a header wrapped.
+func extents(header []string, rows [][]string) (full, least []int) {
 	for i, row := range slices.Concat([][]string{header}, rows) {
 		for c, cell := range row {
 			if c == len(full) {
@@ -74,23 +122,7 @@ func squeeze(header []string, rows [][]string, width int) ([]int, bool) {
 			full[c], least[c] = max(full[c], wide), max(least[c], narrow)
 		}
 	}
-	total := gutter * (len(full) - 1)
-	for _, w := range full {
-		total += w
-	}
-	for ; total > width; total-- {
-		widest := -1
-		for c := range full {
-			if full[c] > least[c] && (widest < 0 || full[c] > full[widest]) {
-				widest = c
-			}
-		}
-		if widest < 0 {
-			return full, false
-		}
-		full[widest]--
-	}
-	return full, true
+	return full, least
 }
 
 // foldRows wraps the cells of each row to the widths. Beside the lines of the
@@ -125,17 +157,17 @@ func (s Style) sentences(indent string, rows [][]string) string {
 
 // records are the rows of a table that is too wide for the terminal, one below
 // the other: a name and a value a line.
-func (s Style) records(header []string, rows [][]string) (string, error) {
+func (s Style) records(g Grid) (string, error) {
 	var out strings.Builder
-	for i, row := range rows {
+	for i, row := range g.Rows {
 		if i > 0 {
 			out.WriteByte('\n')
 		}
-		g := Grid{}
+		var record Grid
 		for c, cell := range row {
-			g.Rows = append(g.Rows, []string{header[c], cell})
+			record.Rows = append(record.Rows, []string{g.Header[c], cell})
 		}
-		text, err := s.align(g)
+		text, err := s.align(record)
 		if err != nil {
 			return "", err
 		}
