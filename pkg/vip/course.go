@@ -70,11 +70,8 @@ func (c Course) Next(at time.Time, claims []Claim) (Course, *Turn) {
 	return next, t
 }
 
-// Wait goes on to that time with nothing new: what was seen once may have become
-// seen twice.
-func (c Course) Wait(at time.Time) (Course, *Turn) { return c.Next(at, c.claims) }
-
-// Due is when waiting alone makes a turn, zero where it does not.
+// Due is when the same claims as before make a turn, for what was seen once is then
+// seen twice, or a doubt has passed; zero where waiting makes none.
 func (c Course) Due() time.Time {
 	if c.twoSince.IsZero() || c.Verdict.Ownership == SplitBrain {
 		return c.doubtUntil

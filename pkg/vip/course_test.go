@@ -95,7 +95,7 @@ func turns(t *testing.T, lines []string) string {
 		if something {
 			c, turn = c.Next(at, said(t, text))
 		} else {
-			c, turn = c.Wait(at)
+			c, turn = c.Next(at, c.claims)
 		}
 		if turn != nil {
 			owners := strings.Join(turn.After.Owners, ",")
@@ -118,7 +118,7 @@ func TestCourseProperties(t *testing.T) {
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			at = at.Add(time.Duration(rapid.IntRange(0, 1500).Draw(t, "ms")) * time.Millisecond)
 			if due := c.Due(); !due.IsZero() && !due.After(at) {
-				c, _ = c.Wait(due)
+				c, _ = c.Next(due, c.claims)
 				if c.Verdict.Ownership != SplitBrain && c.Verdict.Ownership != Owned {
 					t.Fatalf("due at %v, and then %v", due, c.Verdict)
 				}
