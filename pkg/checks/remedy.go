@@ -37,19 +37,21 @@ const reboot = "talosctl -n NODE reboot"
 // have the VIP.
 func Remedy(s *cluster.Snapshot, f vip.Finding, addr netip.Addr, owners []string) string {
 	text, node := remedies[f.Trouble], reached(s, f.Node)
-	if node == "" { // it is no single one
+	if node == "" { // the finding is on no single one
 		var each, all []string
 		for i := range s.Nodes {
 			n := &s.Nodes[i]
 			all = append(all, reached(s, n.Name))
-			if slices.Contains(owners, n.Name) || len(owners) < 2 && !n.Addresses.Known() { // one that fell silent
+			// Where only one of two is left in sight, the other is among the silent.
+			if slices.Contains(owners, n.Name) || len(owners) < 2 && !n.Addresses.Known() {
 				each = append(each, strings.ReplaceAll(reboot, "NODE", reached(s, n.Name)))
 			}
 		}
 		node = strings.Join(all, ",")
 		text = strings.ReplaceAll(text, reboot, strings.Join(each, " or "))
 	}
-	return strings.NewReplacer("NODES", node, "NODE", node, "VIP operator", "VIP operator", "Layer2VIPConfig", "Layer2VIPConfig",
+	return strings.NewReplacer("NODES", node, "NODE", node,
+		"VIP operator", "VIP operator", "Layer2VIPConfig", "Layer2VIPConfig", // no address in these
 		"VIP", addr.String()).Replace(text)
 }
 

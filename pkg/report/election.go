@@ -41,8 +41,8 @@ type ElectionCandidate struct {
 	// Node is the node of that host name, "" where there is none or more than
 	// one.
 	Node string `json:"node"`
-	// Role is next for the next live one in the queue. It takes the VIP next unless
-	// the queue changes before: see the notes.
+	// Role is next for the first live candidate behind the owner. It takes the VIP
+	// next unless the queue changes before: see the notes.
 	Role string `json:"role" jsonschema:"enum=owner,enum=next,enum=waiting"`
 	// Lease is in lower-case hexadecimal.
 	Lease string `json:"lease"`

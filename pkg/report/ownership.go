@@ -65,7 +65,7 @@ type WitnessClaim struct {
 	From    string `json:"from"`
 	Owner   string `json:"owner"`
 	// Stranger is a hardware address, the fingerprint of a certificate, or a host
-	// name, that no node has which answered.
+	// name, that no node that answered has.
 	Stranger string `json:"stranger,omitempty"`
 	// By is how the address came onto its node, for the witness address, where
 	// that is known.
