@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // row is one snapshot that a check is given, and what it must find.
@@ -392,11 +393,17 @@ func TestHintOnASplitBrain(t *testing.T) {
 		{"nobody knows how they came to it", healthy(3, two), "vipctl owner --election shows whom etcd elected; a reboot takes the address off the other: talosctl -n 192.0.2.1 reboot or talosctl -n 192.0.2.3 reboot"},
 		{"one has it left over", healthy(3, two, wants(1, "operator"), node(3, func(n *cluster.Node) { n.Layers = cluster.Got([]cluster.Layered{}) })),
 			"cp-3 should not have it: talosctl -n 192.0.2.3 reboot takes it off; until then clients may reach either node"},
+		{"one has it by its configuration, which no reboot takes away", healthy(3, two, wants(1, "operator"), wants(3, "configuration")),
+			"cp-3 should not have it: talosctl -n 192.0.2.3 edit machineconfig"},
 		{"both have it left over", healthy(3, two, node(1, func(n *cluster.Node) { n.Layers = cluster.Got([]cluster.Layered{}) }),
 			node(3, func(n *cluster.Node) { n.Layers = cluster.Got([]cluster.Layered{}) })), "vipctl owner --election shows whom etcd elected"},
 	} {
 		if got := vipOneOwner(tt.s); got.Status != Fail || !strings.Contains(got.Hint, tt.want) {
 			t.Errorf("%s: vipOneOwner = %v with the hint %q; want %q", tt.name, got.Status, got.Hint, tt.want)
+		}
+		v := tt.s.Judge(testVIP)
+		if got := RemedyOf(tt.s, vip.Finding{Trouble: vip.TwoOwners}, testVIP, v); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: RemedyOf(two owners) = %q; want %q", tt.name, got, tt.want)
 		}
 	}
 }

@@ -32,6 +32,17 @@ var remedies = map[vip.Trouble]string{
 
 const reboot = "talosctl -n NODE reboot"
 
+// RemedyOf is what to do about a finding of a verdict on the VIP addr. Where the
+// origin of their addresses tells which of two owners is the wrong one, only that
+// one is named: a reboot of the other takes a good owner away, and an address
+// that the configuration gives outlasts one.
+func RemedyOf(s *cluster.Snapshot, f vip.Finding, addr netip.Addr, v vip.Verdict) string {
+	if f.Trouble == vip.TwoOwners {
+		return splitBrainHint(s, addr, v)
+	}
+	return Remedy(s, f, addr, v.Owners)
+}
+
 // Remedy is what to do about a finding on the VIP addr. Nodes are named by their
 // addresses where those are known, as talosctl takes them. owners are those who
 // have the VIP.

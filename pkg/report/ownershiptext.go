@@ -78,15 +78,16 @@ var silences = map[string]string{
 }
 
 // findingLines are the findings, save one that is the reason, each followed by
-// its hint unless that stands above already.
+// its hint unless that stands above already, alone or after the node's name.
 func (v VIPOwnership) findingLines() []string {
 	var lines []string
 	for _, f := range v.Findings {
 		if f.Message == "" || !strings.HasPrefix(v.Reason, f.Message) {
 			lines = append(lines, "  finding: "+f.Message)
 		}
-		if hint := "  hint: " + f.Hint; f.Hint != "" && !slices.Contains(lines, hint) {
-			lines = append(lines, hint)
+		said := func(line string) bool { return strings.HasPrefix(line, "  hint: ") && strings.Contains(line, f.Hint) }
+		if f.Hint != "" && !slices.ContainsFunc(lines, said) {
+			lines = append(lines, "  hint: "+f.Hint)
 		}
 	}
 	return lines
