@@ -31,7 +31,7 @@ func apiServerReady(s *cluster.Snapshot) Finding {
 		good = "%d nodes' kube-apiservers are ready, by their kubelets' word: nodes are reached through a proxy"
 	}
 	return t.finding(fmt.Sprintf(good, t.good),
-		"talosctl -n NODE logs -k kube-system/kube-apiserver...; the VIP stays on a node whose kube-apiserver is dead")
+		"talosctl -n "+t.blamed(s)+" containers -k shows its container, and talosctl logs -k with that ID what it says; the VIP stays on a node whose kube-apiserver is dead")
 }
 
 // seenHere says whether it is the node whose port was seen from here, and not

@@ -160,7 +160,14 @@ func nameOfMember(s *cluster.Snapshot, id string) string {
 
 func noLearnerOrAlarm(s *cluster.Snapshot) Finding {
 	t := learnersAndAlarms(s)
-	return t.finding("no learner, no alarm", "a learner becomes a voter by itself once it has caught up; talosctl etcd alarm list, and defragment after NOSPACE")
+	var hints []string
+	if slices.ContainsFunc(members(s), func(m EtcdMember) bool { return m.Learner }) {
+		hints = append(hints, "a learner becomes a voter by itself once it has caught up")
+	}
+	if len(alarms(s)) > 0 {
+		hints = append(hints, "talosctl etcd alarm list; after NOSPACE talosctl -n NODE etcd defrag, one member after the other, and then talosctl etcd alarm disarm")
+	}
+	return t.finding("no learner, no alarm", strings.Join(hints, "; "))
 }
 
 func learnersAndAlarms(s *cluster.Snapshot) (t tally) {

@@ -11,6 +11,10 @@ import (
 
 func nodesAnswer(s *cluster.Snapshot) Finding {
 	var t tally
+	hint := "check that the node is on, and that port 50000 of its own address is open from here"
+	if s.Forwarded {
+		hint = "check that the node is on, and that the proxy reaches it"
+	}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		answers, known := n.Reachable.Get()
@@ -23,13 +27,12 @@ func nodesAnswer(s *cluster.Snapshot) Finding {
 			t.say(Fail, "%s (%s) does not answer", n.Name, n.Addr)
 		case n.Via != "":
 			t.say(Warn, "%s answers through %s only: %s", n.Name, n.Via, orElse(n.ViaReason, "no reason known"))
+			if !s.Forwarded && n.Addr.IsValid() {
+				hint += fmt.Sprintf("; meanwhile talosctl -e %s -n %s reaches %s", n.Via, n.Addr, n.Name)
+			}
 		default:
 			t.pass()
 		}
-	}
-	hint := "check that the node is on, and that port 50000 of its own address is open from here"
-	if s.Forwarded {
-		hint = "check that the node is on, and that the proxy reaches it"
 	}
 	return t.finding(fmt.Sprintf("%d of %d nodes answer", t.good, len(s.Nodes)), hint)
 }
@@ -53,7 +56,7 @@ func nodesReady(s *cluster.Snapshot) Finding {
 		}
 	}
 	return t.finding(fmt.Sprintf("%d nodes are running and ready", t.good),
-		"talosctl get machinestatus -o yaml names what a node waits for")
+		"talosctl -n "+t.blamed(s)+" get machinestatus -o yaml names what a node waits for")
 }
 
 func versionsAlike(s *cluster.Snapshot) Finding {

@@ -30,6 +30,21 @@ func (t *tally) say(s Status, format string, args ...any) {
 	t.said[s] = append(t.said[s], fmt.Sprintf(format, args...))
 }
 
+// blamed are the nodes on which a failure was said, each by "NODE: ..." or
+// "NODE is ...", as talosctl takes them; NODE where there is none.
+func (t *tally) blamed(s *cluster.Snapshot) string {
+	var list []string
+	for i := range s.Nodes {
+		name := s.Nodes[i].Name
+		if slices.ContainsFunc(t.said[Fail], func(text string) bool {
+			return strings.HasPrefix(text, name+":") || strings.HasPrefix(text, name+" ")
+		}) {
+			list = append(list, reached(s, name))
+		}
+	}
+	return orElse(strings.Join(list, ","), "NODE")
+}
+
 // miss counts a fact that could not be learned, and why.
 func miss[T any](t *tally, who, what string, fact cluster.Seen[T]) {
 	status := Unknown

@@ -96,7 +96,7 @@ func silent(v vip.Verdict) string {
 
 func vipAnswers(s *cluster.Snapshot) Finding {
 	return eachVIP(s, "a kube-apiserver answers on "+joined(addrs(s.VIPs)),
-		"see vip-one-owner and apiserver-ready: an owner keeps the VIP even when its own kube-apiserver is dead",
+		notAnsweredHint(s),
 		func(t *tally, v cluster.VIP) {
 			got, ok := v.APIServer.Get()
 			who := netip.AddrPortFrom(v.Addr, apiServerPort)
@@ -117,6 +117,20 @@ func vipAnswers(s *cluster.Snapshot) Finding {
 				t.pass()
 			}
 		})
+}
+
+// notAnsweredHint is about the owner where it is known what keeps it from
+// answering, or its answers from coming here.
+func notAnsweredHint(s *cluster.Snapshot) string {
+	for _, v := range s.VIPs {
+		verdict := s.Judge(v.Addr)
+		for _, f := range s.Findings(v.Addr, verdict) {
+			if f.Trouble == vip.Unreachable || f.Trouble == vip.OwnerNotServing {
+				return Remedy(s, f, v.Addr, verdict.Owners)
+			}
+		}
+	}
+	return "see vip-one-owner and apiserver-ready: an owner keeps the VIP even when its own kube-apiserver is dead"
 }
 
 func vipAnsweredByOwner(s *cluster.Snapshot) Finding {

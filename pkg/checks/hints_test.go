@@ -1,0 +1,37 @@
+package checks
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
+
+// TestHintsNameWhomToAsk: a hint is read in a hurry, and what it names is typed.
+func TestHintsNameWhomToAsk(t *testing.T) {
+	unready := node(2, func(n *cluster.Node) { n.Stage = cluster.Got(cluster.Stage{Stage: "running"}) })
+	booting := node(3, func(n *cluster.Node) { n.Stage = cluster.Got(cluster.Stage{Stage: "booting"}) })
+	dead := node(1, func(n *cluster.Node) { n.APIServer = cluster.Got(cluster.APIServer{Error: "connection refused"}) })
+	silent := func(s *cluster.Snapshot) { s.VIPs[0].APIServer = cluster.Got(cluster.APIServer{Error: "no answer"}) }
+	alarm := node(1, func(n *cluster.Node) { n.Alarms = cluster.Got([]cluster.Alarm{{Alarm: "NOSPACE", MemberID: "a1"}}) })
+	for _, tt := range []struct {
+		name  string
+		check func(*cluster.Snapshot) Finding
+		s     *cluster.Snapshot
+		want  string
+		not   string
+	}{
+		{"nodes that are not ready", nodesReady, healthy(3, unready, booting), "talosctl -n 192.0.2.2,192.0.2.3 get machinestatus", "NODE"},
+		{"a node that is read through another", nodesAnswer, healthy(3, node(2, func(n *cluster.Node) { n.Via, n.ViaReason = "192.0.2.1", "its certificate expired" })),
+			"; meanwhile talosctl -e 192.0.2.1 -n 192.0.2.2 reaches cp-2", "NODE"},
+		{"a dead kube-apiserver", apiServerReady, healthy(3, dead), "talosctl -n 192.0.2.1 containers -k", "NODE"},
+		{"a VIP that is silent, for its owner does not serve", vipAnswers, healthy(3, dead, silent), "talosctl -n 192.0.2.1 service kubelet restart hands 192.0.2.50 to the next node", "see vip-one-owner"},
+		{"a VIP that is silent, while its owner answers", vipAnswers, healthy(3, silent), "port security", "see vip-one-owner"},
+		{"an alarm, and no learner", noLearnerOrAlarm, healthy(3, alarm), "alarm disarm", "learner"},
+	} {
+		got := tt.check(tt.s)
+		if got.Status == Pass || !strings.Contains(got.Hint, tt.want) || strings.Contains(got.Hint, tt.not) {
+			t.Errorf("%s: %v %q with the hint %q; want %q, and no %q", tt.name, got.Status, got.Message, got.Hint, tt.want, tt.not)
+		}
+	}
+}
