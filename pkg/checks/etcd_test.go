@@ -208,6 +208,8 @@ func TestLeaderOwnerNote(t *testing.T) {
 	want := "cp-1 leads etcd and owns 192.0.2.50: a crash takes 61.8 - 65.5 s instead of 39.5 - 60.5 s"
 	if notes := e.LeaderOwnerNotes(0); len(notes) != 1 || notes[0].Message != want {
 		t.Errorf("LeaderOwnerNotes(0) = %+v; want %q", notes, want)
+	} else if want := "talosctl -n 192.0.2.1 etcd forfeit-leadership "; !strings.HasPrefix(notes[0].Hint, want) {
+		t.Errorf("LeaderOwnerNotes(0) has the hint %q; want %q", notes[0].Hint, want)
 	}
 	hint := "talosctl -n 192.0.2.1 etcd forfeit-leadership moves the leadership, and the VIP stays" // talosctl need not know a name
 	if notes := e.LeaderOwnerNotes(0); len(notes) != 1 || notes[0].Hint != hint {

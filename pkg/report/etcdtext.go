@@ -28,8 +28,11 @@ func (e *EtcdReport) Grids(wide bool) []Grid {
 		}
 		grids = append(grids, views)
 	}
-	if len(e.Notes) > 0 {
+	if len(e.Notes) > 0 || e.Verdict != "healthy" {
 		g := Grid{}
+		if e.Verdict != "healthy" {
+			g.Footer = append(g.Footer, "hint: vipctl doctor says what to do")
+		}
 		for _, n := range e.Notes {
 			g.Footer = append(g.Footer, "note: "+n.Message)
 			if n.Hint != "" {

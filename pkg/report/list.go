@@ -99,6 +99,9 @@ func (l *EtcdReportList) Grids(bool) []Grid {
 			counts = make([]string, 4)
 		}
 		all.row(e.Context, slices.Concat([]string{e.Verdict}, counts, []string{e.Leader})...)
+		if e.Without != nil {
+			all.note(e.Context, "without "+strings.Join(e.Without.Nodes, ", ")+": "+e.Without.String())
+		}
 		for _, r := range e.Reasons {
 			all.note(e.Context, r)
 		}
