@@ -60,6 +60,8 @@ machine.`,
 		newExitCodesTopic(),
 		labcmd.NewProcess(),
 	)
+	root.InitDefaultHelpCmd()
+	refuseUnknownTopics(root)
 	return root
 }
 
@@ -149,6 +151,24 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 		return cli.WithHint(err, "did you mean %s?", strings.Join(near, " or "))
 	}
 	return cli.WithHint(err, "%s --help lists the commands", cmd.CommandPath())
+}
+
+// refuseUnknownTopics makes "vipctl help ownr" wrong usage, as "vipctl ownr" is.
+func refuseUnknownTopics(root *cobra.Command) {
+	help, _, err := root.Find([]string{"help"})
+	if err != nil || help == root {
+		return
+	}
+	help.Args = func(_ *cobra.Command, args []string) error {
+		found, rest, err := root.Find(args)
+		switch {
+		case err != nil || found == root:
+			return knownCommand(root, args)
+		case found.HasSubCommands():
+			return knownCommand(found, rest)
+		}
+		return nil
+	}
 }
 
 // noArgs refuses arguments, as cobra.NoArgs does, but as a usage error.

@@ -101,6 +101,8 @@ func TestBadUsage(t *testing.T) {
 		wantNoJSON bool
 	}{
 		{"an unknown command", "ownr", `unknown command "ownr"`, "did you mean owner?", false},
+		{"help on an unknown command", "help ownr", `unknown command "ownr"`, "did you mean owner?", false},
+		{"help on an unknown command of lab", "help lab falt", `unknown command "falt"`, "did you mean fault?", false},
 		{"an unknown flag", "owner --no-such", "unknown flag: --no-such", "vipctl owner --help", false},
 		{"a misspelt flag", "owner --contxt x", "unknown flag: --contxt", "did you mean --context?", false},
 		{"a duration without its unit", "owner --timeout 5", "missing unit", "200ms, 5s, 2m", false},
