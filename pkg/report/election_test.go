@@ -189,3 +189,24 @@ func tableOf(t *testing.T, doc *Ownership) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// Where nobody knows the owner, the hint is to ask who was elected; not where that
+// was asked, nor where nobody near is left to ask.
+func TestHintOnAnUnknownOwner(t *testing.T) {
+	const hint = "hint: vipctl owner --election"
+	s := someCluster()
+	s.Nodes[0].Reachable, s.Nodes[0].Addresses = s.Nodes[2].Reachable, s.Nodes[2].Addresses
+	s.VIPs[0].APIServer = cluster.Seen[cluster.APIServer]{}
+	if doc := electionOf(s); doc.VIPs[0].Verdict != "unknown" || !strings.Contains(tableOf(t, doc), hint) {
+		t.Errorf("of a silent owner, verdict %s: no %q in\n%s", doc.VIPs[0].Verdict, hint, tableOf(t, doc))
+	}
+	s.VIPs[0].Elections = someElection().VIPs[0].Elections
+	if text := tableOf(t, electionOf(s)); strings.Contains(text, hint) {
+		t.Errorf("the election was asked, and the hint is to ask it:\n%s", text)
+	}
+	s.VIPs[0].Elections = nil
+	s.Nodes[1] = s.Nodes[2]
+	if text := tableOf(t, electionOf(s)); strings.Contains(text, hint) {
+		t.Errorf("every node is silent, and the hint is to ask etcd:\n%s", text)
+	}
+}

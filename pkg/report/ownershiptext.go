@@ -69,7 +69,17 @@ func (o *Ownership) lines(v VIPOwnership, wide bool) []string {
 	if calm && whole && !wide {
 		return nil
 	}
-	return slices.Concat([]string{v.VIP + ": " + v.Reason}, trouble, silent)
+	return slices.Concat([]string{v.VIP + ": " + v.Reason}, o.whoElse(v), trouble, silent)
+}
+
+// whoElse is whom to ask where nobody knows: the others' etcd. It cannot be asked
+// through a proxy.
+func (o *Ownership) whoElse(v VIPOwnership) []string {
+	near := func(n NodeOwnership) bool { return n.Error == "" && n.Via == "" }
+	if v.Verdict != vip.Unknown.String() || v.Election != nil || !slices.ContainsFunc(o.Nodes, near) {
+		return nil
+	}
+	return []string{"  hint: vipctl owner --election shows whom etcd elected, what is left of the lease, and who is next"}
 }
 
 // silences are the words for those who said nothing.
