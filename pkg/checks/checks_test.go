@@ -395,6 +395,11 @@ func TestHintOnASplitBrain(t *testing.T) {
 			"cp-3 should not have it: talosctl -n 192.0.2.3 reboot takes it off; until then clients may reach either node"},
 		{"one has it by its configuration, which no reboot takes away", healthy(3, two, wants(1, "operator"), wants(3, "configuration")),
 			"cp-3 should not have it: talosctl -n 192.0.2.3 edit machineconfig"},
+		{"etcd was asked, and elected the other", healthy(3, two, func(s *cluster.Snapshot) {
+			s.VIPs[0].Elections = []cluster.ElectionView{{Node: "cp-1", Election: cluster.Got(cluster.Election{
+				Revision: 1, Candidates: []cluster.Candidate{{Hostname: "cp-1", Lease: "a1"}},
+			})}}
+		}), "cp-3 should not have it: vipctl owner --election shows the queue, and vipctl etcd whether 192.0.2.3 is still a member; talosctl -n 192.0.2.3 reboot"},
 		{"both have it left over", healthy(3, two, node(1, func(n *cluster.Node) { n.Layers = cluster.Got([]cluster.Layered{}) }),
 			node(3, func(n *cluster.Node) { n.Layers = cluster.Got([]cluster.Layered{}) })), "vipctl owner --election shows whom etcd elected"},
 	} {

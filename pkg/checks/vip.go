@@ -66,17 +66,19 @@ func vipOneOwner(s *cluster.Snapshot) Finding {
 	return t.finding(strings.Join(owned, "; "), hint)
 }
 
-// splitBrainHint names the node whose address is wrong where its origin tells,
-// else says how to find out.
+// splitBrainHint names the node whose address is wrong where its origin tells, or
+// the election that somebody asked for; else it says how to find out.
 func splitBrainHint(s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdict) string {
-	var hints []string
-	for _, f := range verdict.Findings {
-		if f.Trouble == vip.LeftoverAddress || f.Trouble == vip.StaticAddress {
-			hints = append(hints, fmt.Sprintf("%s should not have it: %s", f.Node, Remedy(s, f, addr, verdict.Owners)))
+	for _, telling := range [][]vip.Trouble{{vip.LeftoverAddress, vip.StaticAddress}, {vip.OwnerWithoutKey}} {
+		var hints []string
+		for _, f := range verdict.Findings {
+			if slices.Contains(telling, f.Trouble) {
+				hints = append(hints, fmt.Sprintf("%s should not have it: %s", f.Node, Remedy(s, f, addr, verdict.Owners)))
+			}
 		}
-	}
-	if len(hints) > 0 && len(hints) < len(verdict.Owners) {
-		return strings.Join(hints, "; ")
+		if len(hints) > 0 && len(hints) < len(verdict.Owners) {
+			return strings.Join(hints, "; ")
+		}
 	}
 	return Remedy(s, vip.Finding{Trouble: vip.TwoOwners}, addr, verdict.Owners)
 }
