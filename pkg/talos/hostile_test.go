@@ -6,12 +6,14 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/siderolabs/crypto/x509"
 	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -140,6 +142,17 @@ func TestHostileNode(t *testing.T) {
 				n[1].put(r)
 			}
 		}, "the answer is larger than 4 MiB"},
+		{"finalizers beyond measure", func(_ *world, n []*fakeNode) {
+			r := addressStatus("10.5.0.99/32")
+			r.Metadata().Finalizers().Set(distinct(300_000))
+			n[1].put(r)
+		}, "more finalizers, labels and annotations than"},
+		{"finalizers beyond measure in what is not a list", func(_ *world, n []*fakeNode) {
+			r := k8s.NewKubeletLifecycle(k8s.NamespaceName, k8s.KubeletLifecycleID)
+			r.Metadata().Finalizers().Set(distinct(300_000))
+			n[1].put(r)
+			n[1].unknown = network.AddressStatusType
+		}, "does not know it"},
 		{"an older Talos does not know a type", func(_ *world, n []*fakeNode) { n[1].unknown = network.AddressStatusType }, "this version of Talos does not know it"},
 		{"a role that may not", func(_ *world, n []*fakeNode) { n[1].denied.Store(true) }, "not authorized"},
 	} {
@@ -169,6 +182,15 @@ func TestHostileNode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// distinct are so many texts.
+func distinct(n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = strconv.FormatInt(int64(i), 36)
+	}
+	return all
 }
 
 // A newer Talos says more than is known here, which does not matter.

@@ -1,22 +1,17 @@
 package talos
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	talosclient "github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 )
 
 // answerLimit is the most that one answer may be, a list as a whole. The
@@ -44,37 +39,13 @@ func (c *Client) dialOptions() []grpc.DialOption {
 		grpc.WithWriteBufferSize(connBuffer),
 		grpc.WithMaxHeaderListSize(headerLimit),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(answerLimit)),
-		grpc.WithChainStreamInterceptor(limitList),
+		grpc.WithChainUnaryInterceptor(boundAnswer),
+		grpc.WithChainStreamInterceptor(boundStream),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
 			MinConnectTimeout: c.cfg.Timeout,
 		}),
 	}
-}
-
-// limitList ends a list that grows beyond answerLimit: its resources come as
-// messages of their own, as many as the node likes.
-func limitList(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	stream, err := open(ctx, desc, conn, method, opts...)
-	if err != nil || !strings.HasSuffix(method, "/List") {
-		return stream, err
-	}
-	return &limitedStream{ClientStream: stream, left: answerLimit}, nil
-}
-
-type limitedStream struct {
-	grpc.ClientStream
-	left int // bytes
-}
-
-func (s *limitedStream) RecvMsg(m any) error {
-	err := s.ClientStream.RecvMsg(m)
-	if msg, ok := m.(proto.Message); ok && err == nil {
-		if s.left -= proto.Size(msg); s.left < 0 {
-			return status.Errorf(codes.ResourceExhausted, "the list is larger than max (%d)", answerLimit)
-		}
-	}
-	return err
 }
 
 // tlsConfig is what every connection of a context uses, nil where the context

@@ -1,0 +1,90 @@
+package talos
+
+import (
+	"context"
+	"strings"
+
+	cosiv1alpha1 "github.com/cosi-project/runtime/api/v1alpha1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// maxTags is how many finalizers, labels and annotations a resource may have in
+// all. Those of Talos have a handful. The runtime copies all of a kind for each
+// one that it takes in (cosi-project/runtime v1.14.1 resource.Finalizers.Add), so
+// that an answer of answerLimit would keep it busy for many minutes, and no
+// deadline ends that.
+const maxTags = 64
+
+// maxID is how long the ID of a resource may be, in bytes. That of a pod has two
+// names of 253 at the most. A watch remembers IDs.
+const maxID = 1 << 10
+
+// boundAnswer refuses an answer that it would take too long to take in.
+func boundAnswer(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if err := invoke(ctx, method, req, reply, conn, opts...); err != nil {
+		return err
+	}
+	return bounded(reply)
+}
+
+// boundStream does the same of each message of a stream, and ends a list that
+// grows beyond answerLimit: its resources come as messages of their own, as many
+// as the node likes.
+func boundStream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	stream, err := open(ctx, desc, conn, method, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &boundedStream{ClientStream: stream, whole: strings.HasSuffix(method, "/List"), left: answerLimit}, nil
+}
+
+type boundedStream struct {
+	grpc.ClientStream
+	whole bool // left holds for all of its messages
+	left  int  // bytes
+}
+
+func (s *boundedStream) RecvMsg(m any) error {
+	if err := s.ClientStream.RecvMsg(m); err != nil {
+		return err
+	}
+	if msg, ok := m.(proto.Message); ok && s.whole {
+		if s.left -= proto.Size(msg); s.left < 0 {
+			return status.Errorf(codes.ResourceExhausted, "the list is larger than max (%d)", answerLimit)
+		}
+	}
+	return bounded(m)
+}
+
+// bounded refuses a message of which one resource is out of all measure.
+func bounded(message any) error {
+	switch m := message.(type) {
+	case *cosiv1alpha1.GetResponse:
+		return boundedResource(m.GetResource())
+	case *cosiv1alpha1.ListResponse:
+		return boundedResource(m.GetResource())
+	case *cosiv1alpha1.WatchResponse:
+		for _, e := range m.GetEvent() {
+			for _, r := range []*cosiv1alpha1.Resource{e.GetResource(), e.GetOld()} {
+				if err := boundedResource(r); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func boundedResource(r *cosiv1alpha1.Resource) error {
+	md := r.GetMetadata()
+	switch {
+	case len(md.GetFinalizers())+len(md.GetLabels())+len(md.GetAnnotations()) > maxTags:
+		return status.Errorf(codes.ResourceExhausted, "a resource has more finalizers, labels and annotations than %d, and was not read", maxTags)
+	case len(md.GetId()) > maxID:
+		return status.Errorf(codes.ResourceExhausted, "the ID of a resource is longer than %d bytes, and was not read", maxID)
+	}
+	return nil
+}
