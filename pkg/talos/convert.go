@@ -3,11 +3,13 @@ package talos
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
@@ -49,6 +51,23 @@ func singleAddrs(list []string) []netip.Addr {
 		}
 	}
 	return out
+}
+
+// sound is the prefix, or its address alone where the length cannot be: that one
+// cannot be read again once it was written.
+func sound(p netip.Prefix) netip.Prefix {
+	if addr := p.Addr(); !p.IsValid() && addr.IsValid() {
+		return netip.PrefixFrom(addr, addr.BitLen())
+	}
+	return p
+}
+
+// bootTime is so many seconds after 1970. JSON has no times after the year 9999.
+func bootTime(seconds uint64) (time.Time, error) {
+	if at := time.Unix(int64(min(seconds, math.MaxInt32<<8)), 0).UTC(); at.Year() <= 9999 {
+		return at, nil
+	}
+	return time.Time{}, fmt.Errorf("%d is no time of a boot", seconds)
 }
 
 func macString(mac nethelpers.HardwareAddr) string {

@@ -3,8 +3,11 @@ package talos
 import (
 	"crypto/tls"
 	stdx509 "crypto/x509"
+	"encoding/json"
 	"io"
+	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +18,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
+	"github.com/vipctl/vipctl/pkg/cluster"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -181,6 +185,43 @@ func TestHostileNode(t *testing.T) {
 				t.Errorf("cp-2 says %q; want %q in it and no noise", got, tt.want)
 			}
 		})
+	}
+}
+
+// Whatever a node says, what was collected can be saved, and read again.
+func TestImpossibleAnswersAreSaved(t *testing.T) {
+	impossible := netip.PrefixFrom(netip.MustParseAddr("10.5.0.99"), 99)
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	nodes[0].bootTime.Store(1 << 62)
+	nodes[1].bootTime.Store(1 << 63)
+	nodes[1].clockAhead = math.MaxInt64
+	status := addressStatus("10.5.0.99/32")
+	status.TypedSpec().Address = impossible
+	nodes[1].put(status)
+	spec := network.NewAddressSpec(network.NamespaceName, "eth0/10.5.0.99")
+	spec.TypedSpec().Address = impossible
+	nodes[2].put(spec)
+	snap, err := w.client("10.5.0.2").Collect(t.Context(), CollectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(snap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := cluster.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(a cluster.Address) bool { return a.Prefix == netip.MustParsePrefix("10.5.0.99/32") }
+	if a := again.Node("cp-2").Addresses; !slices.ContainsFunc(a.Value(), has) {
+		t.Errorf("cp-2 has %v; want the address whose prefix cannot be, too", a.Value())
+	}
+	for _, name := range []string{"cp-1", "cp-2"} {
+		if boot := again.Node(name).BootTime; boot.Known() {
+			t.Errorf("%s booted at %v; want that this is not known", name, boot.Value())
+		}
 	}
 }
 

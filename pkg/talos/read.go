@@ -82,7 +82,7 @@ func readAddresses(ctx context.Context, api *talosclient.Client) ([]cluster.Addr
 	out := make([]cluster.Address, 0, len(found))
 	for _, r := range found {
 		spec := r.TypedSpec()
-		out = append(out, cluster.Address{Prefix: spec.Address, Link: spec.LinkName, Broadcast: spec.Broadcast, Flags: spec.Flags.String()})
+		out = append(out, cluster.Address{Prefix: sound(spec.Address), Link: spec.LinkName, Broadcast: spec.Broadcast, Flags: spec.Flags.String()})
 	}
 	return out, nil
 }
@@ -199,7 +199,7 @@ func readBootTime(ctx context.Context, api *talosclient.Client) (time.Time, erro
 	case len(resp.GetMessages()) == 0 || resp.GetMessages()[0].GetBootTime() == 0:
 		return time.Time{}, errEmpty
 	}
-	return time.Unix(int64(resp.GetMessages()[0].GetBootTime()), 0).UTC(), nil
+	return bootTime(resp.GetMessages()[0].GetBootTime())
 }
 
 func readServices(ctx context.Context, api *talosclient.Client) ([]cluster.Service, error) {
@@ -250,7 +250,7 @@ func readLayers(ctx context.Context, api *talosclient.Client) ([]cluster.Layered
 	out := make([]cluster.Layered, 0, len(found))
 	for _, r := range found {
 		spec := r.TypedSpec()
-		out = append(out, cluster.Layered{Prefix: spec.Address, Link: spec.LinkName, Layer: layer(spec.ConfigLayer)})
+		out = append(out, cluster.Layered{Prefix: sound(spec.Address), Link: spec.LinkName, Layer: layer(spec.ConfigLayer)})
 	}
 	return out, nil
 }

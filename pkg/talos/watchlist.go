@@ -77,7 +77,7 @@ func (s *sightings) stir(changed bool) bool {
 }
 
 func (s *sightings) add(r *network.AddressStatus) bool {
-	id, now := r.Metadata().ID(), sighted{r.TypedSpec().Address, r.Metadata().Created()}
+	id, now := r.Metadata().ID(), sighted{sound(r.TypedSpec().Address), r.Metadata().Created()}
 	old, had := s.present[id]
 	s.present[id] = now
 	return !had || old.prefix != now.prefix
