@@ -31,17 +31,24 @@ func open(addr netip.Addr) (wire, error) {
 }
 
 // forUs passes the frames that are meant for this machine or for all on the
-// segment. The kernel counts a frame of a VLAN that this machine is not in as
-// another's, and takes its tag off: nothing else tells it from an untagged one.
-var forUs = []bpf.Instruction{
-	bpf.LoadExtension{Num: bpf.ExtType},
-	bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 1},
-	bpf.RetConstant{Val: 1 << 16},
-	bpf.RetConstant{Val: 0},
+// segment. The kernel takes a frame's VLAN tag off before anybody hears it, and
+// nothing in the frame tells it from an untagged one. Where this machine is not in
+// that VLAN, the frame counts as another's; where it is, as one of the VLAN's own
+// link, and yet who listens to ARP on the link below gets it (orig_dev in
+// __netif_receive_skb_core, Linux net/core/dev.c).
+func forUs(link int) ([]bpf.RawInstruction, error) {
+	return bpf.Assemble([]bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtType},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 3},
+		bpf.LoadExtension{Num: bpf.ExtInterfaceIndex},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(link), SkipTrue: 1},
+		bpf.RetConstant{Val: 1 << 16},
+		bpf.RetConstant{Val: 0},
+	})
 }
 
 func openARP(seg segment, addr netip.Addr) (wire, error) {
-	filter, err := bpf.Assemble(forUs)
+	filter, err := forUs(seg.link.index)
 	if err != nil {
 		return nil, err
 	}

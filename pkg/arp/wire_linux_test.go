@@ -113,6 +113,35 @@ func TestWhoHasOnASegment(t *testing.T) {
 	})
 	t.Run("without the right", func(t *testing.T) { withoutTheRight(t, us) })
 	t.Run("another VLAN's answer", func(t *testing.T) { anotherVLAN(t, us, b, c) })
+	t.Run("the answer of a VLAN that this machine is in", func(t *testing.T) {
+		us.joinVLAN(t, 7)
+		anotherVLAN(t, us, b, c)
+	})
+}
+
+// joinVLAN puts the host into a VLAN over eth0, beside the segment. Kernels
+// without 802.1Q have none.
+func (h *host) joinVLAN(t *testing.T, id int) {
+	t.Helper()
+	var err error
+	h.do(func() error {
+		eth0, missing := netlink.LinkByName("eth0")
+		if missing != nil {
+			return missing
+		}
+		vlan := &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: "vlan", ParentIndex: eth0.Attrs().Index}, VlanId: id}
+		if err = netlink.LinkAdd(vlan); err == nil {
+			err = netlink.LinkSetUp(vlan)
+		}
+		return nil
+	})
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skipf("this kernel has no VLANs: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.await("vlan", netlink.OperUp)
 }
 
 // withoutTheRight drops CAP_NET_RAW from the thread on which it asks.
