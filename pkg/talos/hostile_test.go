@@ -148,12 +148,12 @@ func TestHostileNode(t *testing.T) {
 		}, "the answer is larger than 4 MiB"},
 		{"finalizers beyond measure", func(_ *world, n []*fakeNode) {
 			r := addressStatus("10.5.0.99/32")
-			r.Metadata().Finalizers().Set(distinct(300_000))
+			r.Metadata().Finalizers().Set(distinct(60_000))
 			n[1].put(r)
 		}, "more finalizers, labels and annotations than"},
 		{"finalizers beyond measure in what is not a list", func(_ *world, n []*fakeNode) {
 			r := k8s.NewKubeletLifecycle(k8s.NamespaceName, k8s.KubeletLifecycleID)
-			r.Metadata().Finalizers().Set(distinct(300_000))
+			r.Metadata().Finalizers().Set(distinct(60_000))
 			n[1].put(r)
 			n[1].unknown = network.AddressStatusType
 		}, "does not know it"},
