@@ -93,12 +93,16 @@ func describe(cert *x509.Certificate) cluster.Certificate {
 	return d
 }
 
+// maxReason is how long a reason may be, in bytes: some quote what the server
+// sent, which may be as long as maxAnswer.
+const maxReason = 1 << 10
+
 // plain strips what net wraps around the reason.
 func plain(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
 		err = op.Err
 	}
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	return strings.TrimPrefix(text, "connect: ")
+	text := strings.TrimPrefix(strings.Join(strings.Fields(err.Error()), " "), "connect: ")
+	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
 }

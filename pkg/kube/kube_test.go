@@ -126,6 +126,24 @@ func TestLookSaysWhyThereIsNoAnswer(t *testing.T) {
 	}
 }
 
+// A server that is hostile can make no reason that fills the screen.
+func TestReasonsAreShort(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 \x1b[2J"+strings.Repeat("x", maxAnswer/2)+"\r\n\r\n")
+		_ = conn.Close()
+	}))
+	t.Cleanup(s.Close)
+	got := newClient(t, &Config{}, 5*time.Second).Look(t.Context(), netip.MustParseAddrPort(s.Listener.Addr().String()))
+	if got.Answered || !strings.Contains(got.Error, "malformed") || strings.Contains(got.Error, "\x1b") || len(got.Error) > maxReason {
+		t.Errorf("Look = %v, %d bytes of %.80q; want no answer, and a short reason", got.Answered, len(got.Error), got.Error)
+	}
+}
+
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
