@@ -22,9 +22,23 @@ const maxTags = 64
 // names of 253 at the most. A watch remembers IDs.
 const maxID = 1 << 10
 
-// boundAnswer refuses an answer that it would take too long to take in.
+// singleLimit is how large an answer may be that is one message, in bytes: the
+// largest, a node's services and what became of them, has some tens of
+// kilobytes. What is empty takes two bytes of an answer, and hundreds here.
+const singleLimit = 256 << 10
+
+// leastOfList is what a resource of a list counts for at the least, in bytes, for
+// the same reason. A true one is larger.
+const leastOfList = 256
+
+// boundAnswer refuses an answer that it would take too much to take in.
 func boundAnswer(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if err := invoke(ctx, method, req, reply, conn, opts...); err != nil {
+	opts = append(opts, grpc.MaxCallRecvMsgSize(singleLimit))
+	err := invoke(ctx, method, req, reply, conn, opts...)
+	if status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max") {
+		return status.Errorf(codes.ResourceExhausted, "the answer is larger than %d KiB, and was not read", singleLimit>>10)
+	}
+	if err != nil {
 		return err
 	}
 	return bounded(reply)
@@ -52,7 +66,7 @@ func (s *boundedStream) RecvMsg(m any) error {
 		return err
 	}
 	if msg, ok := m.(proto.Message); ok && s.whole {
-		if s.left -= proto.Size(msg); s.left < 0 {
+		if s.left -= max(proto.Size(msg), leastOfList); s.left < 0 {
 			return status.Errorf(codes.ResourceExhausted, "the list is larger than max (%d)", answerLimit)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/siderolabs/crypto/x509"
+	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
@@ -222,6 +223,28 @@ func TestImpossibleAnswersAreSaved(t *testing.T) {
 		if boot := again.Node(name).BootTime; boot.Known() {
 			t.Errorf("%s booted at %v; want that this is not known", name, boot.Value())
 		}
+	}
+}
+
+// What takes two bytes of an answer takes hundreds here: many answers of nothing
+// are refused before they are taken in.
+func TestAnswersOfNothing(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	nodes[1].own = slices.Repeat([]*machineapi.EtcdMember{{}}, singleLimit)
+	for i := range 2 * answerLimit / leastOfList {
+		nodes[1].put(network.NewAddressStatus(network.NamespaceName, strconv.Itoa(i)))
+	}
+	snap, err := w.client("10.5.0.2").Collect(t.Context(), CollectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := snap.Node("cp-2")
+	if got, want := n.Members.Err(), "the answer is larger than 256 KiB, and was not read"; got != want {
+		t.Errorf("the members of cp-2 = %q; want %q", got, want)
+	}
+	if got, want := n.Addresses.Err(), "the answer is larger than 4 MiB, and was not read"; got != want {
+		t.Errorf("the addresses of cp-2 = %q; want %q", got, want)
 	}
 }
 

@@ -14,10 +14,10 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// answerLimit is the most that one answer may be, a list as a whole. The
-// largest that is asked for, the statuses of static pods, are some tens of
-// kilobytes; the client's own limit of 32 MiB would let a node that lies take
-// the memory of a look at a thousand clusters.
+// answerLimit is the most that a list may be as a whole, in bytes, and a message of
+// any stream. The largest that is asked for, the statuses of static pods, are some
+// tens of kilobytes; the client's own limit of 32 MiB would let a node that lies
+// take the memory of a look at a thousand clusters.
 const answerLimit = 4 << 20
 
 // headerLimit is the most that the headers of an answer may be, in bytes; the
