@@ -70,8 +70,11 @@ func bootTime(seconds uint64) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%d is no time of a boot", seconds)
 }
 
+// maxMAC is how long a hardware address may be, in bytes: Linux takes 32.
+const maxMAC = 32
+
 func macString(mac nethelpers.HardwareAddr) string {
-	return net.HardwareAddr(mac).String()
+	return net.HardwareAddr(mac[:min(len(mac), maxMAC)]).String()
 }
 
 func services(resp *machineapi.ServiceListResponse) []cluster.Service {
@@ -80,7 +83,7 @@ func services(resp *machineapi.ServiceListResponse) []cluster.Service {
 		for _, s := range m.GetServices() {
 			h := s.GetHealth()
 			out = append(out, cluster.Service{
-				ID: s.GetId(), State: s.GetState(),
+				ID: line(s.GetId()), State: line(s.GetState()),
 				Healthy: h.GetHealthy(), HealthKnown: h != nil && !h.GetUnknown(),
 			})
 		}
@@ -94,7 +97,7 @@ func members(resp *machineapi.EtcdMemberListResponse) []cluster.Member {
 		for _, m := range msg.GetMembers() {
 			out = append(out, cluster.Member{
 				ID: hexID(m.GetId()), Hostname: plainName(m.GetHostname()),
-				PeerURLs: m.GetPeerUrls(), ClientURLs: m.GetClientUrls(), Learner: m.GetIsLearner(),
+				PeerURLs: lines(m.GetPeerUrls()), ClientURLs: lines(m.GetClientUrls()), Learner: m.GetIsLearner(),
 			})
 		}
 	}
@@ -107,8 +110,17 @@ func etcdStatus(s *machineapi.EtcdMemberStatus) cluster.EtcdStatus {
 		MemberID: hexID(s.GetMemberId()), Leader: hexID(s.GetLeader()),
 		Term: s.GetRaftTerm(), Index: s.GetRaftIndex(), AppliedIndex: s.GetRaftAppliedIndex(),
 		DBSize: s.GetDbSize(), DBInUse: s.GetDbSizeInUse(),
-		Learner: s.GetIsLearner(), Version: s.GetProtocolVersion(), Errors: errs, Alarms: raised,
+		Learner: s.GetIsLearner(), Version: line(s.GetProtocolVersion()), Errors: errs, Alarms: raised,
 	}
+}
+
+// lines are each made one, nil where there are none.
+func lines(all []string) []string {
+	var out []string
+	for _, s := range all {
+		out = append(out, line(s))
+	}
+	return out
 }
 
 // splitAlarms tells alarms from the rest of a member's errors. Every member
@@ -119,10 +131,10 @@ func splitAlarms(all []string) (errs []string, raised []cluster.Alarm) {
 		var id uint64
 		var kind string
 		if n, _ := fmt.Sscanf(e, "memberID:%d alarm:%s", &id, &kind); n != 2 {
-			errs = append(errs, e)
+			errs = append(errs, line(e))
 			continue
 		}
-		raised = append(raised, cluster.Alarm{MemberID: hexID(id), Alarm: kind})
+		raised = append(raised, cluster.Alarm{MemberID: hexID(id), Alarm: line(kind)})
 	}
 	return errs, raised
 }
@@ -152,7 +164,7 @@ func campaigns(md *resource.Metadata) []string {
 	}
 	for _, f := range *md.Finalizers() {
 		if link, ok := strings.CutPrefix(f, campaignFinalizer); ok {
-			links = append(links, link)
+			links = append(links, line(link))
 		}
 	}
 	slices.Sort(links)
@@ -177,7 +189,7 @@ func apiServerPod(pods []*k8s.StaticPodStatus) (cluster.APIServerPod, error) {
 		}
 		status := p.TypedSpec().PodStatus
 		phase, _ := status["phase"].(string)
-		return cluster.APIServerPod{Phase: phase, Ready: podReady(status)}, nil
+		return cluster.APIServerPod{Phase: line(phase), Ready: podReady(status)}, nil
 	}
 	return cluster.APIServerPod{}, errors.New("the kubelet reports no kube-apiserver pod")
 }

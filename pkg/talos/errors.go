@@ -198,12 +198,21 @@ func message(err error) string {
 	return tidy(text)
 }
 
-// maxReason is how long a reason may be, in bytes: a node may write what it likes.
+// maxReason is how long a reason, or any text of a node, may be, in bytes: it may
+// write what it likes.
 const maxReason = 1 << 10
 
-// tidy makes one line of it that no terminal takes for commands, and drops the
-// quote that a wrapper left open.
+// tidy makes one line of it, and drops the quote that a wrapper left open.
 func tidy(s string) string {
+	s = line(s)
+	if strings.HasSuffix(s, `"`) && strings.Count(s, `"`)%2 == 1 {
+		s = strings.TrimSuffix(s, `"`)
+	}
+	return strings.TrimSuffix(s, `\`)
+}
+
+// line makes one line of it, not too long, that no terminal takes for commands.
+func line(s string) string {
 	s = strings.ToValidUTF8(s[:min(len(s), maxReason)], "\uFFFD")
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) || unicode.IsSpace(r) {
@@ -211,11 +220,7 @@ func tidy(s string) string {
 		}
 		return '\uFFFD'
 	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if strings.HasSuffix(s, `"`) && strings.Count(s, `"`)%2 == 1 {
-		s = strings.TrimSuffix(s, `"`)
-	}
-	return strings.TrimSuffix(s, `\`)
+	return strings.Join(strings.Fields(s), " ")
 }
 
 // seconds prints how long somebody waited: "5 s" or "0.4 s".

@@ -1,6 +1,7 @@
 package talos
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	stdx509 "crypto/x509"
@@ -54,6 +55,7 @@ type fakeNode struct {
 	memberLists atomic.Int32  // how often it was asked for them
 	etcdIndex   atomic.Uint64 // grows with each answer
 	clockAhead  time.Duration
+	text        string // in place of what it says of its versions, services and etcd's errors, where not ""
 
 	denied    atomic.Bool   // every call is refused, as for a role without rights
 	unknown   resource.Type // a type, "" is none; that this version does not know
@@ -244,6 +246,11 @@ func (n *fakeNode) Hostname(context.Context, *emptypb.Empty) (*machineapi.Hostna
 }
 
 func (n *fakeNode) Version(context.Context, *emptypb.Empty) (*machineapi.VersionResponse, error) {
+	if n.text != "" {
+		return &machineapi.VersionResponse{Messages: []*machineapi.Version{{
+			Version: &machineapi.VersionInfo{Tag: n.text}, Platform: &machineapi.PlatformInfo{Name: n.text, Mode: n.text},
+		}}}, nil
+	}
 	return &machineapi.VersionResponse{Messages: []*machineapi.Version{{
 		Version: &machineapi.VersionInfo{Tag: "v1.13.9"}, Platform: &machineapi.PlatformInfo{Name: "metal", Mode: "metal"},
 	}}}, nil
@@ -254,6 +261,9 @@ func (n *fakeNode) SystemStat(context.Context, *emptypb.Empty) (*machineapi.Syst
 }
 
 func (n *fakeNode) ServiceList(context.Context, *emptypb.Empty) (*machineapi.ServiceListResponse, error) {
+	if n.text != "" {
+		return &machineapi.ServiceListResponse{Messages: []*machineapi.ServiceList{{Services: []*machineapi.ServiceInfo{{Id: n.text, State: n.text}}}}}, nil
+	}
 	return &machineapi.ServiceListResponse{Messages: []*machineapi.ServiceList{{Services: []*machineapi.ServiceInfo{
 		{Id: "etcd", State: "Running", Health: &machineapi.ServiceHealth{Healthy: true}},
 		{Id: "machined", State: "Running", Health: &machineapi.ServiceHealth{Unknown: true}},
@@ -277,7 +287,7 @@ func (n *fakeNode) EtcdMemberList(ctx context.Context, req *machineapi.EtcdMembe
 
 func (n *fakeNode) EtcdStatus(context.Context, *emptypb.Empty) (*machineapi.EtcdStatusResponse, error) {
 	return &machineapi.EtcdStatusResponse{Messages: []*machineapi.EtcdStatus{{MemberStatus: &machineapi.EtcdMemberStatus{
-		MemberId: n.memberID, Leader: 0, RaftTerm: 7, RaftIndex: n.etcdIndex.Add(1), ProtocolVersion: "3.6.12",
+		MemberId: n.memberID, Leader: 0, RaftTerm: 7, RaftIndex: n.etcdIndex.Add(1), ProtocolVersion: cmp.Or(n.text, "3.6.12"), Errors: []string{n.text, "memberID:1 alarm:" + n.text}[:min(len(n.text), 2)],
 	}}}}, nil
 }
 

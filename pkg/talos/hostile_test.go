@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/siderolabs/crypto/x509"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
@@ -245,6 +246,41 @@ func TestAnswersOfNothing(t *testing.T) {
 	}
 	if got, want := n.Addresses.Err(), "the answer is larger than 4 MiB, and was not read"; got != want {
 		t.Errorf("the addresses of cp-2 = %q; want %q", got, want)
+	}
+}
+
+// No text of a node is long, or of more than one line.
+func TestTextsAreShort(t *testing.T) {
+	long := "\x1b[2J\n" + strings.Repeat("x", 10*maxReason)
+	w := newWorld(t)
+	n := threeNodes(w)[1]
+	n.members = []*machineapi.EtcdMember{{Id: 1, Hostname: long, PeerUrls: []string{long}, ClientUrls: []string{long}}}
+	n.text = long
+	link := network.NewLinkStatus(network.NamespaceName, long[:maxID])
+	link.TypedSpec().Kind, link.TypedSpec().HardwareAddr = long, []byte(long)
+	lifecycle := k8s.NewKubeletLifecycle(k8s.NamespaceName, k8s.KubeletLifecycleID)
+	lifecycle.Metadata().Finalizers().Add(campaignFinalizer + long)
+	address, spec := network.NewAddressStatus(network.NamespaceName, "a"), network.NewAddressSpec(network.NamespaceName, "a")
+	address.TypedSpec().LinkName, spec.TypedSpec().LinkName = long, long
+	for _, r := range []resource.Resource{link, lifecycle, address, spec} {
+		n.put(r)
+	}
+	snap, err := w.client("10.5.0.3").Collect(t.Context(), CollectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := snap.Node("cp-2")
+	if v, l, c, s := node.Version.Value(), node.Links.Value(), node.Campaigns.Value(), node.Services.Value(); len(v.Tag) < maxReason || len(l) != 2 || len(c) != 1 || len(s) != 1 {
+		t.Errorf("cp-2 has %d bytes of version, %d links, %d campaigns and %d services; want that each is kept", len(v.Tag), len(l), len(c), len(s))
+	}
+	data, err := json.Marshal(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text := range strings.SplitSeq(strings.ReplaceAll(string(data), `\\`, ""), `"`) {
+		if len(text) > 2*maxReason || strings.Contains(text, `\n`) || strings.Contains(text, `\u001b`) {
+			t.Errorf("cp-2 tells %d bytes: %.100q; want one line", len(text), text)
+		}
 	}
 }
 

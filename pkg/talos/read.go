@@ -71,7 +71,7 @@ func readMemberID(ctx context.Context, api *talosclient.Client) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	return strings.ToLower(r.TypedSpec().MemberID), nil
+	return strings.ToLower(line(r.TypedSpec().MemberID)), nil
 }
 
 func readAddresses(ctx context.Context, api *talosclient.Client) ([]cluster.Address, error) {
@@ -82,7 +82,7 @@ func readAddresses(ctx context.Context, api *talosclient.Client) ([]cluster.Addr
 	out := make([]cluster.Address, 0, len(found))
 	for _, r := range found {
 		spec := r.TypedSpec()
-		out = append(out, cluster.Address{Prefix: sound(spec.Address), Link: spec.LinkName, Broadcast: spec.Broadcast, Flags: spec.Flags.String()})
+		out = append(out, cluster.Address{Prefix: sound(spec.Address), Link: line(spec.LinkName), Broadcast: spec.Broadcast, Flags: spec.Flags.String()})
 	}
 	return out, nil
 }
@@ -96,7 +96,7 @@ func readLinks(ctx context.Context, api *talosclient.Client) ([]cluster.Link, er
 	for _, r := range found {
 		spec := r.TypedSpec()
 		out = append(out, cluster.Link{
-			Name: r.Metadata().ID(), State: spec.OperationalState.String(), Type: spec.Type.String(), Kind: spec.Kind,
+			Name: line(r.Metadata().ID()), State: spec.OperationalState.String(), Type: spec.Type.String(), Kind: line(spec.Kind),
 			HardwareAddr: macString(spec.HardwareAddr),
 		})
 	}
@@ -175,7 +175,7 @@ func readVersion(ctx context.Context, api *talosclient.Client) (cluster.Version,
 		return cluster.Version{}, errEmpty
 	}
 	m := resp.GetMessages()[0]
-	return cluster.Version{Tag: m.GetVersion().GetTag(), Platform: m.GetPlatform().GetName(), Mode: m.GetPlatform().GetMode()}, nil
+	return cluster.Version{Tag: line(m.GetVersion().GetTag()), Platform: line(m.GetPlatform().GetName()), Mode: line(m.GetPlatform().GetMode())}, nil
 }
 
 func readStage(ctx context.Context, api *talosclient.Client) (cluster.Stage, error) {
@@ -186,7 +186,7 @@ func readStage(ctx context.Context, api *talosclient.Client) (cluster.Stage, err
 	spec := r.TypedSpec()
 	stage := cluster.Stage{Stage: spec.Stage.String(), Ready: spec.Status.Ready}
 	for _, c := range spec.Status.UnmetConditions {
-		stage.Unmet = append(stage.Unmet, c.Name+": "+c.Reason)
+		stage.Unmet = append(stage.Unmet, line(c.Name+": "+c.Reason))
 	}
 	return stage, nil
 }
@@ -250,7 +250,7 @@ func readLayers(ctx context.Context, api *talosclient.Client) ([]cluster.Layered
 	out := make([]cluster.Layered, 0, len(found))
 	for _, r := range found {
 		spec := r.TypedSpec()
-		out = append(out, cluster.Layered{Prefix: sound(spec.Address), Link: spec.LinkName, Layer: layer(spec.ConfigLayer)})
+		out = append(out, cluster.Layered{Prefix: sound(spec.Address), Link: line(spec.LinkName), Layer: layer(spec.ConfigLayer)})
 	}
 	return out, nil
 }
