@@ -197,8 +197,16 @@ func covers(row, v *visit, visits []*visit, vips []netip.Addr) bool {
 	return false
 }
 
+// overlap says whether an address is in both lists, however long a node made them.
 func overlap(a, b []netip.Addr) bool {
-	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
+	if min(len(a), len(b)) <= 8 {
+		return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
+	}
+	in := make(map[netip.Addr]bool, len(a))
+	for _, addr := range a {
+		in[addr] = true
+	}
+	return slices.ContainsFunc(b, func(addr netip.Addr) bool { return in[addr] })
 }
 
 // name makes nodes of the rows, gives each a name that no other has, and

@@ -52,3 +52,36 @@ func TestMachinesOf(t *testing.T) {
 		}
 	}
 }
+
+func TestOverlap(t *testing.T) {
+	from := func(first byte, n int) []netip.Addr {
+		all := make([]netip.Addr, n)
+		for i := range all {
+			all[i] = netip.AddrFrom4([4]byte{first, byte(i >> 16), byte(i >> 8), byte(i)})
+		}
+		return all
+	}
+	const many = 200_000 // what a node can put into an answer
+	for name, tt := range map[string]struct {
+		a, b []netip.Addr
+		want bool
+	}{
+		"none":                      {nil, nil, false},
+		"none of few":               {from(1, 3), from(2, 3), false},
+		"one of few":                {from(1, 3), append(from(2, 3), from(1, 1)...), true},
+		"none of many":              {from(1, many), from(2, many), false},
+		"one of many":               {from(1, many), append(from(2, many), from(1, 1)...), true},
+		"a few and many":            {from(1, 2), append(from(2, many), from(1, 1)...), true},
+		"many and a few of another": {from(1, many), from(2, 2), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun := time.Now()
+			if got := overlap(tt.a, tt.b); got != tt.want {
+				t.Errorf("overlap = %v; want %v", got, tt.want)
+			}
+			if took := time.Since(begun); took > 2*time.Second {
+				t.Errorf("overlap took %v; want it soon", took)
+			}
+		})
+	}
+}
