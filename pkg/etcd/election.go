@@ -60,13 +60,12 @@ func readElection(ctx context.Context, etcd reader, vip netip.Addr) (cluster.Ele
 		return cluster.Election{}, errors.New("its answer has no revision")
 	case queue.More || len(queue.Kvs) > maxCandidates:
 		return cluster.Election{}, fmt.Errorf("more than %d keys are in the queue", maxCandidates)
+	case slices.ContainsFunc(queue.Kvs, func(kv *mvccpb.KeyValue) bool { return kv == nil || !bytes.HasPrefix(kv.Key, []byte(from)) }):
+		return cluster.Election{}, errors.New("its answer has a key that was not asked for")
 	}
 	e := cluster.Election{Revision: queue.Header.Revision, Candidates: make([]cluster.Candidate, len(queue.Kvs))}
 	var wg sync.WaitGroup
 	for i, kv := range queue.Kvs {
-		if kv == nil || !bytes.HasPrefix(kv.Key, []byte(from)) {
-			return cluster.Election{}, errors.New("its answer has a key that was not asked for")
-		}
 		wg.Go(func() { e.Candidates[i] = readCandidate(ctx, etcd, kv) })
 	}
 	wg.Wait()

@@ -12,7 +12,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -429,4 +431,33 @@ func (e told) LeaseTimeToLive(context.Context, *pb.LeaseTimeToLiveRequest, ...gr
 		return nil, errors.New("seven")
 	}
 	return &pb.LeaseTimeToLiveResponse{GrantedTTL: e.granted, TTL: e.left}, nil
+}
+
+// twoKeys is an etcd that adds to its queue a key that nobody asked for.
+type twoKeys struct {
+	told
+	leases *atomic.Int32 // questions for leases
+}
+
+func (e twoKeys) Range(ctx context.Context, in *pb.RangeRequest, opts ...grpc.CallOption) (*pb.RangeResponse, error) {
+	resp, err := e.told.Range(ctx, in, opts...)
+	resp.Kvs = append(resp.Kvs, &mvccpb.KeyValue{Key: []byte("else")})
+	return resp, err
+}
+
+func (e twoKeys) LeaseTimeToLive(context.Context, *pb.LeaseTimeToLiveRequest, ...grpc.CallOption) (*pb.LeaseTimeToLiveResponse, error) {
+	e.leases.Add(1)
+	return &pb.LeaseTimeToLiveResponse{}, nil
+}
+
+// Of a queue that is refused no lease is asked for, not even later.
+func TestRefusedQueueEndsTheQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := twoKeys{told{k: []byte(prefix + someVIP.String() + "/a1"), v: []byte("cp-1"), lease: 1}, new(atomic.Int32)}
+		_, err := readElection(t.Context(), e, someVIP)
+		synctest.Wait()
+		if err == nil || !strings.Contains(err.Error(), "not asked for") || e.leases.Load() != 0 {
+			t.Errorf("readElection = %v, and asked for %d leases; want it refused, and none", err, e.leases.Load())
+		}
+	})
 }
