@@ -1,6 +1,7 @@
 package talos
 
 import (
+	"context"
 	"crypto/tls"
 	stdx509 "crypto/x509"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -281,6 +283,42 @@ func TestTextsAreShort(t *testing.T) {
 		if len(text) > 2*maxReason || strings.Contains(text, `\n`) || strings.Contains(text, `\u001b`) {
 			t.Errorf("cp-2 tells %d bytes: %.100q; want one line", len(text), text)
 		}
+	}
+}
+
+// A proxy that led to a stranger, and then takes a connection and says nothing, is
+// not waited for when it is looked at who that was.
+func TestSecondLookThroughAHungProxy(t *testing.T) {
+	other, err := secrets.NewBundle(secrets.NewClock(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const cp2 = "10.5.0.3"
+	w := newWorld(t)
+	threeNodes(w)
+	w.replace(cp2, w.shows(other, tls.RequireAnyClientCert, x509.IPAddresses([]net.IP{net.ParseIP(cp2)})))
+	c := w.client("10.5.0.2")
+	c.cfg.Timeout = 1500 * time.Millisecond
+	dials := atomic.Int32{}
+	c.cfg.dialer = func(ctx context.Context, addr string) (net.Conn, error) {
+		if addr == cp2+":50000" && dials.Add(1) > 1 {
+			<-t.Context().Done() // whatever its own context says
+		}
+		return w.dial(ctx, addr)
+	}
+	begun := time.Now()
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership})
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil || dials.Load() < 2 {
+			t.Errorf("Collect = %v after %v, and dialled %d times; want a second look", err, time.Since(begun), dials.Load())
+		}
+	case <-time.After(c.cfg.Timeout + 3*time.Second):
+		t.Error("Collect does not end with its time")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func (c *Client) wantsCertificate(ctx context.Context, t target) (wanted bool, e
 	if dial == nil {
 		dial = dialer.DynamicProxyDialer
 	}
-	conn, err := dial(ctx, t.addr.String())
+	conn, err := inTime(ctx, dial, t.addr.String())
 	if err != nil {
 		return false, err
 	}
@@ -53,4 +54,28 @@ func (c *Client) wantsCertificate(ctx context.Context, t target) (wanted bool, e
 	})
 	err = look.HandshakeContext(ctx)
 	return wanted, err
+}
+
+// inTime dials no longer than ctx lasts. The client library's dialer does, where a
+// proxy takes the connection and says nothing (machinery v1.13.9
+// client/dialer/proxy.go): then it is left to itself.
+func inTime(ctx context.Context, dial dialFunc, addr string) (net.Conn, error) {
+	type outcome struct {
+		conn net.Conn
+		err  error
+	}
+	came := make(chan outcome, 1)
+	go func() {
+		conn, err := dial(ctx, addr)
+		if err == nil && ctx.Err() != nil {
+			conn, err = nil, errors.Join(ctx.Err(), conn.Close())
+		}
+		came <- outcome{conn, err}
+	}()
+	select {
+	case o := <-came:
+		return o.conn, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
