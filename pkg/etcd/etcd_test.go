@@ -16,6 +16,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -458,6 +459,23 @@ func TestRefusedQueueEndsTheQuestion(t *testing.T) {
 		synctest.Wait()
 		if err == nil || !strings.Contains(err.Error(), "not asked for") || e.leases.Load() != 0 {
 			t.Errorf("readElection = %v, and asked for %d leases; want it refused, and none", err, e.leases.Load())
+		}
+	})
+}
+
+// Whatever a call fails with, the reason is one short line.
+func FuzzShort(f *testing.F) {
+	for _, seed := range []string{"etcdserver: no leader", "x509: \x1b[2J", "error reading server preface: x", "desc = ", "a\nb", "\""} {
+		f.Add(uint32(codes.Unavailable), seed)
+		f.Add(uint32(0), seed)
+	}
+	f.Fuzz(func(t *testing.T, code uint32, text string) {
+		err := error(status.Error(codes.Code(code), text))
+		if code == 0 {
+			err = errors.New(text)
+		}
+		if got := short(err).Error(); len(got) > 10*maxName+2 || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("short(%q) = %q; want one short line", text, got)
 		}
 	})
 }
