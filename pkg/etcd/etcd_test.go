@@ -470,7 +470,7 @@ func FuzzShort(f *testing.F) {
 		f.Add(uint32(0), seed)
 	}
 	f.Fuzz(func(t *testing.T, code uint32, text string) {
-		err := error(status.Error(codes.Code(code), text))
+		err := status.Error(codes.Code(code), text)
 		if code == 0 {
 			err = errors.New(text)
 		}

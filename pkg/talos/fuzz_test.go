@@ -128,7 +128,7 @@ func FuzzPlain(f *testing.F) {
 	}
 	t0 := target{addr: netip.MustParseAddrPort("127.0.0.1:50000")} // reached through no proxy
 	f.Fuzz(func(t *testing.T, code uint32, text string) {
-		err := error(status.Error(codes.Code(code), text))
+		err := status.Error(codes.Code(code), text)
 		if code == 0 { // that is no error of gRPC's
 			err = errors.New(text)
 		}
