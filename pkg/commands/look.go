@@ -160,7 +160,7 @@ func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapsh
 			round.Node(addr)
 		}
 	}})
-	if err != nil && !(o.alone && noNode(err)) {
+	if err != nil && (!o.alone || !noNode(err)) {
 		return snap, o.explain(err, snap)
 	}
 	round.Fill(snap)
