@@ -142,6 +142,9 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 			n.Etcd = cluster.Missed[cluster.EtcdStatus](errDown)
 			n.Members = cluster.Got(n.Members.Value()[:2])
 		})), EtcdDegraded, "cp-3: status not known: context deadline exceeded", "leaderOwnsVIP"},
+		{"etcd hangs, and its node does not", healthy(3, node(3, func(n *cluster.Node) {
+			n.Etcd = cluster.Missed[cluster.EtcdStatus](errors.New("no answer from 192.0.2.3:50000 within 1 s"))
+		})), EtcdDegraded, "cp-3: status not known: the node answers, and etcd on it does not", "leaderOwnsVIP"},
 		{"a member that was removed goes on", healthy(3, everywhere(3, func(i int) change {
 			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:2] })
 		})), EtcdDegraded, "cp-3: its etcd says that it is member a3, and no such member is listed: it was removed, or belongs to another cluster", "evenVoters"},
