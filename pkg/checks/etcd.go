@@ -134,7 +134,7 @@ func (e *EtcdState) health() EtcdHealth {
 func (e *EtcdState) complaints(s *cluster.Snapshot) []string {
 	var found []string
 	if e.Voters == 0 {
-		found = append(found, "no node lists the members")
+		found = append(unlisted(s), "no node lists the members")
 	}
 	for _, m := range e.Members {
 		switch {
@@ -165,6 +165,23 @@ func (e *EtcdState) complaints(s *cluster.Snapshot) []string {
 		all = slices.Concat(lists.notKnown(false), rest.notKnown(false))
 	}
 	return distinct(all)
+}
+
+// unlisted is what the nodes say of etcd where none lists its members.
+func unlisted(s *cluster.Snapshot) (said []string) {
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		status, ok := lastSaid(n).Get()
+		switch {
+		case ok && status.Leader == "":
+			said = append(said, n.Name+" "+noLeader)
+		case stopped(n):
+			said = append(said, n.Name+": service etcd does not run: "+etcdService(n).State)
+		case !n.Reachable.Value():
+			said = append(said, n.Name+" does not answer")
+		}
+	}
+	return said
 }
 
 // distinct drops what comes again.

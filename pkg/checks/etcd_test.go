@@ -142,6 +142,9 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 			n.Etcd = cluster.Missed[cluster.EtcdStatus](errDown)
 			n.Members = cluster.Got(n.Members.Value()[:2])
 		})), EtcdDegraded, "cp-3: status not known: context deadline exceeded", "leaderOwnsVIP"},
+		{"no node lists the members: what each says is told", healthy(3, down(3), leaderless(1), node(1, func(n *cluster.Node) {
+			n.Members = cluster.Missed[[]cluster.Member](errDown)
+		}), stoppedEtcd(2)), EtcdUnknown, "cp-1 knows of no leader; cp-2: service etcd does not run: Waiting; cp-3 does not answer; no node lists the members", ""},
 		{"etcd hangs, and its node does not", healthy(3, node(3, func(n *cluster.Node) {
 			n.Etcd = cluster.Missed[cluster.EtcdStatus](errors.New("no answer from 192.0.2.3:50000 within 1 s"))
 		})), EtcdDegraded, "cp-3: status not known: the node answers, and etcd on it does not", "leaderOwnsVIP"},
