@@ -259,7 +259,7 @@ func testSplitBrain(t *testing.T, lab *testLab, owner, other string) {
 		t.Errorf("findings = %+v; want the leftover address of %s, and what to do about it", v.Findings, other)
 	}
 	lab.on("owner").shows(t, 6, `10\.5\.0\.50 splitBrain `+strings.Join(both, ",")+` - address 3/3, .*`,
-		` seen at .*: splitBrain .*; at .*: splitBrain .*`, ` finding: leftover address: `+other+` holds .*`, ` hint: talosctl -n 10\.5\.0\..*`)
+		` seen at .*: splitBrain .*; at .*: splitBrain .*`, ` finding: leftover address: `+other+` holds .*`, ` hint: `+other+` should not have it: talosctl -n 10\.5\.0\.\d reboot takes it off; .*`)
 	// While it waits for the second look there is nothing to print yet.
 	if r := lab.sh("timeout --preserve-status -s INT 1.2 vipctl owner -o json"); r.code != 130 || !strings.Contains(r.stderr, "error: interrupted") {
 		t.Errorf("interrupted before the second look: want exit code 130, and nothing worse\n%s", r)
