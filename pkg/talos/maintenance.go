@@ -58,7 +58,7 @@ func (c *Client) wantsCertificate(ctx context.Context, t target) (wanted bool, e
 
 // inTime dials no longer than ctx lasts. The client library's dialer does, where a
 // proxy takes the connection and says nothing (machinery v1.13.9
-// client/dialer/proxy.go): then it is left to itself.
+// client/dialer/proxy.go): then it is left to itself, and what comes of it closed.
 func inTime(ctx context.Context, dial dialFunc, addr string) (net.Conn, error) {
 	type outcome struct {
 		conn net.Conn
@@ -67,15 +67,17 @@ func inTime(ctx context.Context, dial dialFunc, addr string) (net.Conn, error) {
 	came := make(chan outcome, 1)
 	go func() {
 		conn, err := dial(ctx, addr)
-		if err == nil && ctx.Err() != nil {
-			conn, err = nil, errors.Join(ctx.Err(), conn.Close())
-		}
 		came <- outcome{conn, err}
 	}()
 	select {
 	case o := <-came:
 		return o.conn, o.err
 	case <-ctx.Done():
+		go func() {
+			if o := <-came; o.err == nil {
+				_ = o.conn.Close()
+			}
+		}()
 		return nil, ctx.Err()
 	}
 }
