@@ -63,7 +63,7 @@ var hostiles = []hostile{
 	{name: "it says garbage after the handshake", fault: []string{"api-garbage", "--after", "handshake"}, says: "what answers there speaks TLS but not gRPC, and so is no Talos API"},
 	{name: "it drips", fault: []string{"api-drip"}, says: "no answer from ADDR within [12](.[0-9])? s: it takes connections, and says too little"},
 	{name: "it drips after the handshake", fault: []string{"api-drip", "--after", "handshake"}, says: "no answer from ADDR within [12](.[0-9])? s: it shows its certificate, and then says nothing more"},
-	{name: "its answers have no end", fault: []string{"api-oversize"}, says: "the answer is larger than (4 MiB|256 KiB), and was not read"},
+	{name: "its answers have no end", fault: []string{"api-oversize"}, says: "the answer is larger than (8 MiB|512 KiB), and was not read"},
 	{name: "its certificate has expired", fault: []string{"api-expired-cert"}, says: "its certificate expired on 20[-0-9]+T[0-9:]+Z, or a clock is wrong, its or ours: here it is 20.*", via: true},
 	{name: "its certificate is another cluster's", fault: []string{"api-foreign-cert"}, says: "another cluster's node answers there, or a stranger: x509: certificate signed by unknown authority", via: true},
 	{name: "its certificate is for another", fault: []string{"api-wrong-name"}, says: "its certificate is not for this address: .*", via: true},

@@ -22,10 +22,12 @@ const maxTags = 64
 // names of 253 at the most. A watch remembers IDs.
 const maxID = 1 << 10
 
-// singleLimit is how large an answer may be that is one message, in bytes: the
-// largest, a node's services and what became of them, has some tens of
-// kilobytes. What is empty takes two bytes of an answer, and hundreds here.
-const singleLimit = 256 << 10
+// singleLimit is how large an answer may be that is one message, in bytes. The
+// largest is a node's services with 64 events of each (v1.13.9 internal/app/
+// machined/pkg/system/events): some tens of kilobytes, and ten times that where
+// many extensions' services cannot start. What is empty takes two bytes of an
+// answer, and hundreds here.
+const singleLimit = 512 << 10
 
 // leastOfList is what a resource of a list counts for at the least, in bytes, for
 // the same reason. A true one is larger.

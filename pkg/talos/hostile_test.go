@@ -141,7 +141,7 @@ func TestHostileNode(t *testing.T) {
 			r.TypedSpec().Address = addressStatus("10.5.0.99/32").TypedSpec().Address
 			r.TypedSpec().LinkName = strings.Repeat("x", answerLimit+1)
 			n[1].put(r)
-		}, "the answer is larger than 4 MiB"},
+		}, "the answer is larger than 8 MiB"},
 		{"a list without end", func(_ *world, n []*fakeNode) {
 			for i := range 12 {
 				r := network.NewAddressStatus(network.NamespaceName, "eth0/"+strings.Repeat("i", i+1))
@@ -149,7 +149,7 @@ func TestHostileNode(t *testing.T) {
 				r.TypedSpec().LinkName = strings.Repeat("x", answerLimit/10)
 				n[1].put(r)
 			}
-		}, "the answer is larger than 4 MiB"},
+		}, "the answer is larger than 8 MiB"},
 		{"finalizers beyond measure", func(_ *world, n []*fakeNode) {
 			r := addressStatus("10.5.0.99/32")
 			r.Metadata().Finalizers().Set(distinct(60_000))
@@ -243,10 +243,10 @@ func TestAnswersOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := snap.Node("cp-2")
-	if got, want := n.Members.Err(), "the answer is larger than 256 KiB, and was not read"; got != want {
+	if got, want := n.Members.Err(), "the answer is larger than 512 KiB, and was not read"; got != want {
 		t.Errorf("the members of cp-2 = %q; want %q", got, want)
 	}
-	if got, want := n.Addresses.Err(), "the answer is larger than 4 MiB, and was not read"; got != want {
+	if got, want := n.Addresses.Err(), "the answer is larger than 8 MiB, and was not read"; got != want {
 		t.Errorf("the addresses of cp-2 = %q; want %q", got, want)
 	}
 }

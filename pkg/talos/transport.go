@@ -15,10 +15,11 @@ import (
 )
 
 // answerLimit is the most that a list may be as a whole, in bytes, and a message of
-// any stream. The largest that is asked for, the statuses of static pods, are some
-// tens of kilobytes; the client's own limit of 32 MiB would let a node that lies
-// take the memory of a look at a thousand clusters.
-const answerLimit = 4 << 20
+// any stream. Lists have some tens of kilobytes; but a node may have the addresses
+// of 10,000 services of two families, where kube-proxy uses IPVS, each of some 300
+// bytes. The client's own limit of 32 MiB for each message, with none for a list,
+// would let a node that lies take the memory of a look at a thousand clusters.
+const answerLimit = 8 << 20
 
 // headerLimit is the most that the headers of an answer may be, in bytes; the
 // reason of a refusal is one.
