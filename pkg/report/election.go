@@ -209,10 +209,14 @@ func (r *ElectionReport) bearsLoss(etcd checks.EtcdState, owner string) bool {
 			others++
 		}
 	}
-	if owner == "" { // it may be any of them
-		return etcd.Voters == 0 || etcd.Health == checks.EtcdUnknown || etcd.Tolerance > 0 || others-1 > etcd.Voters/2
+	switch {
+	case etcd.Voters == 0 || etcd.Health == checks.EtcdUnknown:
+		return true
+	case owner == "": // it may be any of them
+		return etcd.Tolerance > 0 || others-1 >= etcd.Quorum
+	default:
+		return etcd.Survives(owner) == checks.Pass || others >= etcd.Quorum
 	}
-	return etcd.Voters == 0 || etcd.Health == checks.EtcdUnknown || etcd.Survives(owner) == checks.Pass || others > etcd.Voters/2
 }
 
 // leadership says whether the election's owner leads etcd.
