@@ -68,12 +68,11 @@ var plan = map[string]room{
 	"pkg/checks": {engine, map[string]string{
 		"pkg/cluster": "a check judges a snapshot",
 		"pkg/vip":     "ownership is a verdict of the domain",
-		"pkg/quorum":  "what may be lost",
+		"pkg/quorum":  "how many voters decide",
 	}},
 	"pkg/chaos": {engine, map[string]string{
 		"pkg/outage": "a drill ends in windows",
 		"pkg/vip":    "a drill knows the owner before and after",
-		"pkg/quorum": "a drill must not cost the majority",
 	}},
 	"pkg/chaos/fault": {engine, map[string]string{"pkg/chaos": "implements its Fault"}},
 
@@ -83,12 +82,10 @@ var plan = map[string]room{
 		"pkg/outage":  "prints windows and their bounds",
 		"pkg/cluster": "prints nodes and members",
 		"pkg/vip":     "prints verdicts",
-		"pkg/quorum":  "prints what may be lost",
 	}},
 
 	"pkg/commands": {wiring, map[string]string{
 		"pkg/vip":             "owner judges the claims it collected",
-		"pkg/quorum":          "the guard of a drill",
 		"pkg/outage":          "samples become windows",
 		"pkg/cluster":         "one snapshot from many adapters",
 		"pkg/talos":           "adapter",
