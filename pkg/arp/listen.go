@@ -148,7 +148,7 @@ func (l *listener) result(ctx context.Context, err error) ([]cluster.ARPReply, e
 	case err == nil || len(l.replies) > 0:
 		return l.replies, nil
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("no answer, and cut short after %d ms: %w", time.Since(l.begun).Milliseconds(), ctx.Err())
+		return nil, fmt.Errorf("%s, and cut short after %d ms: %w", cluster.NoAnswer, time.Since(l.begun).Milliseconds(), ctx.Err())
 	default:
 		return nil, err
 	}

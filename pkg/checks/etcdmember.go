@@ -92,7 +92,7 @@ func memberHealth(n *cluster.Node) (status Status, problem string) {
 		return Fail, "Talos finds service etcd not healthy"
 	case stopped(n):
 		return Fail, "service etcd does not run: " + service.State
-	case !ok && n.Reachable.Value() && strings.HasPrefix(n.Etcd.Err(), "no answer"): // of Talos, which asks etcd
+	case !ok && n.Reachable.Value() && strings.HasPrefix(n.Etcd.Err(), cluster.NoAnswer): // of Talos, which asks etcd
 		return Unknown, "status not known: the node answers, and etcd on it does not"
 	case !ok:
 		return Unknown, "status not known: " + n.Etcd.Err()

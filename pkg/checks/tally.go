@@ -120,7 +120,7 @@ func (t *tally) notKnown(rest bool) []string {
 // PermissionDenied (7) or HTTP's Forbidden, as their texts have it.
 func denied(reason string) bool {
 	reason = strings.ToLower(reason)
-	for _, sign := range []string{"permissiondenied", "permission denied", "forbidden", "not authorized"} {
+	for _, sign := range []string{"permissiondenied", "permission denied", "forbidden", cluster.NotAuthorized} {
 		if strings.Contains(reason, sign) {
 			return true
 		}

@@ -116,7 +116,7 @@ func (r *Round) Fill(snap *cluster.Snapshot) {
 		for j, n := range snap.Nodes {
 			e, err := r.heard(pair{n.Addr, v.Addr})
 			if err != nil && r.client != nil {
-				err = fmt.Errorf("etcd on %s (%s): %w", n.Name, netip.AddrPortFrom(n.Addr, Port), err)
+				err = fmt.Errorf("%s%s (%s): %w", cluster.EtcdOn, n.Name, netip.AddrPortFrom(n.Addr, Port), err)
 			}
 			v.Elections[j] = cluster.ElectionView{Node: n.Name, Election: cluster.See(e, err)}
 		}

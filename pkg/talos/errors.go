@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/vipctl/vipctl/pkg/cluster"
 	"github.com/vipctl/vipctl/pkg/vip"
 )
 
@@ -62,10 +63,10 @@ func denied(err error) bool {
 }
 
 func notAuthorized(text string) error {
-	if more := strings.TrimLeft(strings.TrimPrefix(text, "not authorized"), ": "); more != "" {
-		return fmt.Errorf("not authorized: %s", more)
+	if more := strings.TrimLeft(strings.TrimPrefix(text, cluster.NotAuthorized), ": "); more != "" {
+		return fmt.Errorf("%s: %s", cluster.NotAuthorized, more)
 	}
-	return errors.New("not authorized")
+	return errors.New(cluster.NotAuthorized)
 }
 
 // CallError is a refused or failed call to a node.
@@ -127,7 +128,7 @@ func inWords(err error, t target, took time.Duration) error {
 	case state.IsNotFoundError(err):
 		return errors.New("the node does not publish it (yet)")
 	case timedOut(err):
-		return fmt.Errorf("no answer from %s within %s", t, seconds(took))
+		return fmt.Errorf("%s from %s within %s", cluster.NoAnswer, t, seconds(took))
 	case errors.Is(err, context.Canceled), status.Code(err) == codes.Canceled:
 		return fmt.Errorf("interrupted while waiting for %s", t)
 	case status.Code(err) == codes.PermissionDenied && strings.Contains(text, "is not supported"):
