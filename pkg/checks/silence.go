@@ -2,6 +2,7 @@ package checks
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -30,10 +31,10 @@ func SilenceOf(s *cluster.Snapshot, addr netip.Addr, c vip.Claim) Silence {
 	switch {
 	case c.Err == "":
 		return ""
-	case answered(s, addr, c.Witness), strings.HasPrefix(c.Err, "another member told"):
+	case answered(s, addr, c.Witness), toldElection(s, addr, c):
 		return Unclear
 	case c.Witness == vip.ARP: // else the segment, or the right to ask it, is not there
-		asked = strings.HasPrefix(c.Err, "nobody answered") || strings.HasPrefix(c.Err, "no answer")
+		asked = heardNobody(s, addr) || strings.HasPrefix(c.Err, cluster.NoAnswer)
 	case c.Witness == vip.Neighbour: // a table that cannot be read
 	case c.Witness == vip.Election: // else nobody gave the certificate to ask with
 		asked = AskedEtcd(c.Err)
@@ -51,4 +52,27 @@ var neverAsked = cluster.Seen[bool]{}.Err()
 
 // AskedEtcd says whether the etcd of a node was asked for the election: then the
 // reason why it told nothing names it.
-func AskedEtcd(reason string) bool { return strings.HasPrefix(reason, "etcd on ") }
+func AskedEtcd(reason string) bool { return strings.HasPrefix(reason, cluster.EtcdOn) }
+
+// toldElection says that the claim is of an election that etcd did tell: then a
+// later one counts, or the host name fits no one node.
+func toldElection(s *cluster.Snapshot, addr netip.Addr, c vip.Claim) bool {
+	v := vipOf(s, addr)
+	return c.Witness == vip.Election && v != nil && slices.ContainsFunc(v.Elections, func(e cluster.ElectionView) bool {
+		return e.Node == c.From && e.Election.Known()
+	})
+}
+
+// heardNobody says that the segment was asked for the whole time that it had.
+func heardNobody(s *cluster.Snapshot, addr netip.Addr) bool {
+	v := vipOf(s, addr)
+	return v != nil && v.ARP.Known()
+}
+
+func vipOf(s *cluster.Snapshot, addr netip.Addr) *cluster.VIP {
+	i := slices.IndexFunc(s.VIPs, func(v cluster.VIP) bool { return v.Addr == addr })
+	if i < 0 {
+		return nil
+	}
+	return &s.VIPs[i]
+}

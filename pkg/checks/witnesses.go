@@ -86,17 +86,17 @@ func testimony(t *tally, s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdi
 // answered says that the witness did name somebody, be it one whom no node is
 // known by.
 func answered(s *cluster.Snapshot, addr netip.Addr, w vip.Witness) bool {
-	i := slices.IndexFunc(s.VIPs, func(v cluster.VIP) bool { return v.Addr == addr })
-	if i < 0 {
+	v := vipOf(s, addr)
+	if v == nil {
 		return false
 	}
 	switch w {
 	case vip.Certificate:
-		return s.VIPs[i].APIServer.Value().Certificate.Fingerprint != "" || s.VIPs[i].Apid.Value().Fingerprint != ""
+		return v.APIServer.Value().Certificate.Fingerprint != "" || v.Apid.Value().Fingerprint != ""
 	case vip.ARP:
-		return len(s.VIPs[i].ARP.Value()) > 0
+		return len(v.ARP.Value()) > 0
 	case vip.Neighbour:
-		return s.VIPs[i].Neighbour.Value().HardwareAddr != ""
+		return v.Neighbour.Value().HardwareAddr != ""
 	default:
 		return false
 	}

@@ -115,6 +115,7 @@ func someSplitBrain() *Ownership {
 func someTrouble() *Ownership {
 	s := someCluster()
 	s.Nodes[1].Via, s.Nodes[1].ViaReason = "192.0.2.1", "no answer from 192.0.2.2:50000 within 5 s"
+	s.VIPs[0].APIServer = cluster.Got(cluster.APIServer{Certificate: cluster.Certificate{Fingerprint: "0011223344556677"}})
 	other := netip.MustParseAddr("2001:db8::50")
 	var findings []vip.Finding
 	for _, trouble := range vip.Troubles() {
@@ -125,13 +126,12 @@ func someTrouble() *Ownership {
 		{Witness: vip.Address, From: "cp-1", Owner: "cp-1", By: vip.ByElection},
 		{Witness: vip.Address, From: "cp-2", Owner: "cp-2", By: vip.ByNobody},
 		{Witness: vip.Address, From: "cp-3", Owner: "cp-3", By: vip.ByConfig},
-		{Witness: vip.Certificate, From: "here", Stranger: "0011223344556677"},
+		{Witness: vip.Certificate, From: "here", Err: "the certificate fits no node that answered, and may be that of cp-3"},
 		{Witness: vip.ARP, From: "here", Owner: "cp-2"},
 		{Witness: vip.ARP, From: "here", Stranger: "02:00:00:00:00:66"},
 		{Witness: vip.Neighbour, From: "here", Owner: "cp-1"},
 		{Witness: vip.Election, From: "cp-1", Err: "etcd on cp-1 (192.0.2.1:2379): no answer within 5 s"},
 		{Witness: vip.Election, From: "cp-2", Err: "the role of this talosconfig may not read etcd's certificates"},
-		{Witness: vip.Election, From: "cp-3", Err: "another member told a newer queue, of revision 42"},
 	}
 	return NewOwnership(s,
 		Judged{VIP: someVIP, Claims: claims, Findings: findings[:1], Verdict: vip.Verdict{
