@@ -97,7 +97,7 @@ type survey struct {
 	mute   error           // why no node told anything; nil where one did
 }
 
-// survey looks at the cluster, twice where two nodes seem to hold a VIP.
+// survey looks at the cluster, twice where what it sees of a VIP may be a handover.
 func (f *Factory) survey(ctx context.Context, ask witnesses, facts talos.Facts) (*survey, error) {
 	o, err := f.observer(ask)
 	if err != nil {
@@ -222,9 +222,9 @@ func endpointsOnVIP(snap *cluster.Snapshot) []string {
 	return names
 }
 
-// owners judges each VIP of the snapshot. Where one needs a second look, for a
-// handover overlaps for up to a second, it looks again after a while, and
-// returns the second snapshot, which holds the first.
+// owners judges each VIP of the snapshot. Where one needs a second look, for what is
+// seen of it may be a handover, it looks again after a while, and returns the
+// second snapshot, which holds the first.
 func (o *observer) owners(ctx context.Context, first *cluster.Snapshot, facts talos.Facts) (*cluster.Snapshot, []report.Judged, error) {
 	judged := judgeAll(first)
 	if !slices.ContainsFunc(judged, func(j report.Judged) bool { return vip.NeedsSecondLook(j.Verdict) }) {

@@ -35,7 +35,7 @@ shows to be wrong is a finding, with a hint. What could not be asked is no
 finding, and shown apart.
 
 Two holders, no holder and a dispute are looked at again after 2 s, for a handover
-may look like each. Where nobody claims the VIP and a node is silent, the verdict
+may look like any of them. Where nobody claims the VIP and a node is silent, the verdict
 is unknown: the silent one may be the owner. Where no node tells anything, --vip
 lets the others say who answers for it, which takes no rights in Talos.
 
