@@ -18,7 +18,7 @@ func (s *Snapshot) Claims(addr netip.Addr) []vip.Claim {
 	for i := range s.Nodes {
 		claims = append(claims, s.Nodes[i].claim(addr))
 	}
-	if whole, why := s.Whole(); !whole && len(s.holding(addr)) == 0 {
+	if whole, why := s.Whole(); !whole && s.spoken() && len(s.holding(addr)) == 0 {
 		claims = append(claims, vip.Claim{Witness: vip.Address, From: Others, Err: why})
 	}
 	v := s.vip(addr)
@@ -94,6 +94,12 @@ func (n *Node) hasLink(name string) bool {
 	return slices.ContainsFunc(n.Links.Value(), func(l Link) bool { return l.Name == name })
 }
 
+// spoken says that some node told its addresses. Where none did nobody misses those
+// that nobody named.
+func (s *Snapshot) spoken() bool {
+	return slices.ContainsFunc(s.Nodes, func(n Node) bool { return n.Addresses.Known() })
+}
+
 // Others stands for the control-plane nodes that there may be beside those of the
 // snapshot, in a claim that they are silent.
 const Others = "others"
@@ -115,7 +121,7 @@ func (s *Snapshot) Whole() (bool, string) {
 		switch {
 		case len(n.Members.Value()) > 0, leaders > 1:
 			return true, ""
-		case missed == "" && n.Addresses.Known() && asked(n.Members):
+		case missed == "" && asked(n.Members):
 			missed = cmp.Or(n.Members.Err(), "the list is empty")
 		}
 	}

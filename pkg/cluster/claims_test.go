@@ -312,6 +312,11 @@ func TestClaimsLeadToAVerdict(t *testing.T) {
 		{"nobody has it, etcd is deaf, and discovery knows the node alone", three(let, roll(Missed[[]Member](errDown)), discovers(1)), vip.Unknown},
 		{"nobody has it, etcd is deaf, and discovery knows the others", three(let, roll(Missed[[]Member](errDown)), discovers(3)), vip.Unowned},
 		{"one has it, and nobody tells which other nodes there are", three(roll(Missed[[]Member](errDown))), vip.Owned},
+		{"nobody has it, and a strange certificate may be that of a node that nobody names", three(let, shows("f9"), roll(Missed[[]Member](errDown))), vip.Unknown},
+		{"nobody has it, and who was elected may be a node that nobody names", three(let, elected("cp-9"), roll(Missed[[]Member](errDown))), vip.Unknown},
+		{"no node tells anything, and a strange certificate may be that of another node", three(shows("f9"), roll(Missed[[]Member](errDown)), on(1, dead), on(2, dead), on(3, dead)), vip.Unknown},
+		{"no node tells anything but who etcd's members are, and the certificate is none's", three(shows("f9"), roll(Got([]Member{{ID: "a1", Hostname: "cp-1"}})), on(1, dead), on(2, dead), on(3, dead)), vip.Disputed},
+		{"somebody answers beside the owner, who may be a node that nobody names", three(answeredBy("02:00:00:00:00:01", "02:00:00:00:00:99"), roll(Missed[[]Member](errDown))), vip.Disputed},
 		{"a VIP of which nothing is known", &Snapshot{Nodes: three().Nodes}, vip.Owned},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -162,9 +162,9 @@ func (s *Snapshot) host(claim vip.Claim, holders []string, name string) vip.Clai
 // whose completes the claim of a witness who saw a thing by which a node is
 // known: with the one node that it fits; with stranger where it fits none; or
 // with an error where that cannot be told, because it fits several, or because
-// of some node it is not known. But where it fits none of the holders, of which
-// all is known, it is somebody beside them, whoever that is: no silence may hide
-// him.
+// of some node it is not known, be it one that nobody named. But where it fits none
+// of the holders, of which all is known, it is somebody beside them, whoever that
+// is: no silence may hide him.
 func (s *Snapshot) whose(claim vip.Claim, holders []string, thing, stranger string, fits func(*Node) (fit, known bool)) vip.Claim {
 	var bearers, blind []string
 	for i := range s.Nodes {
@@ -175,17 +175,20 @@ func (s *Snapshot) whose(claim vip.Claim, holders []string, thing, stranger stri
 			blind = append(blind, s.Nodes[i].Name)
 		}
 	}
+	if whole, _ := s.Whole(); !whole {
+		blind = append(blind, Others)
+	}
 	switch {
 	case len(bearers) == 1:
 		claim.Owner = bearers[0]
 	case len(bearers) > 1:
 		claim.Err = fmt.Sprintf("%s is that of %s", thing, strings.Join(bearers, " and "))
+	case len(s.Nodes) == 0:
+		claim.Err = fmt.Sprintf("there is no node to compare %s with", thing)
 	case len(holders) > 0 && len(blind) > 0 && !slices.ContainsFunc(holders, func(name string) bool { return slices.Contains(blind, name) }):
 		claim.Stranger, claim.Perhaps = stranger, blind
 	case len(blind) > 0:
 		claim.Err = fmt.Sprintf("%s fits no node that answered, and may be that of %s", thing, strings.Join(blind, " or "))
-	case len(s.Nodes) == 0:
-		claim.Err = fmt.Sprintf("there is no node to compare %s with", thing)
 	default:
 		claim.Stranger = stranger
 	}
