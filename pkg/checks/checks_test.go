@@ -407,8 +407,8 @@ func TestHintOnASplitBrain(t *testing.T) {
 			t.Errorf("%s: vipOneOwner = %v with the hint %q; want %q", tt.name, got.Status, got.Hint, tt.want)
 		}
 		v := tt.s.Judge(testVIP)
-		if got := RemedyOf(tt.s, vip.Finding{Trouble: vip.TwoOwners}, testVIP, v); !strings.Contains(got, tt.want) {
-			t.Errorf("%s: RemedyOf(two owners) = %q; want %q", tt.name, got, tt.want)
+		if got := Remedy(tt.s, vip.Finding{Trouble: vip.TwoOwners}, testVIP, v); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: Remedy(two owners) = %q; want %q", tt.name, got, tt.want)
 		}
 	}
 }

@@ -32,21 +32,20 @@ var remedies = map[vip.Trouble]string{
 
 const reboot = "talosctl -n NODE reboot"
 
-// RemedyOf is what to do about a finding of a verdict on the VIP addr. Where the
-// origin of their addresses tells which of two owners is the wrong one, only that
-// one is named: a reboot of the other takes a good owner away, and an address
-// that the configuration gives outlasts one.
-func RemedyOf(s *cluster.Snapshot, f vip.Finding, addr netip.Addr, v vip.Verdict) string {
+// Remedy is what to do about a finding of a verdict on the VIP addr. Nodes are named
+// by their addresses where those are known, as talosctl takes them. Where the
+// origin of their addresses, or the election, tells which of two owners is the
+// wrong one, only that one is named: a reboot of the other takes a good owner away,
+// and an address that the configuration gives outlasts one.
+func Remedy(s *cluster.Snapshot, f vip.Finding, addr netip.Addr, v vip.Verdict) string {
 	if f.Trouble == vip.TwoOwners {
 		return splitBrainHint(s, addr, v)
 	}
-	return Remedy(s, f, addr, v.Owners)
+	return remedy(s, f, addr, v.Owners)
 }
 
-// Remedy is what to do about a finding on the VIP addr. Nodes are named by their
-// addresses where those are known, as talosctl takes them. owners are those who
-// have the VIP.
-func Remedy(s *cluster.Snapshot, f vip.Finding, addr netip.Addr, owners []string) string {
+// remedy is that of one finding by itself. owners are those who have the VIP.
+func remedy(s *cluster.Snapshot, f vip.Finding, addr netip.Addr, owners []string) string {
 	text, node := remedies[f.Trouble], reached(s, f.Node)
 	if node == "" { // the finding is on no single one
 		var each, all []string

@@ -11,15 +11,15 @@ import (
 
 func TestEveryTroubleHasAHint(t *testing.T) {
 	for _, trouble := range vip.Troubles() {
-		got := Remedy(healthy(3), vip.Finding{Trouble: trouble, Node: "cp-2"}, testVIP, []string{"cp-1", "cp-2"})
+		got := remedy(healthy(3), vip.Finding{Trouble: trouble, Node: "cp-2"}, testVIP, []string{"cp-1", "cp-2"})
 		if !strings.Contains(got, "vipctl ") && !strings.Contains(got, "talosctl ") && !strings.Contains(got, "ip neigh ") {
-			t.Errorf("Remedy(%v) = %q; want a command in it", trouble, got)
+			t.Errorf("remedy(%v) = %q; want a command in it", trouble, got)
 		}
 		if strings.Contains(strings.ReplaceAll(got, "VIP operator", ""), " VIP ") || strings.Contains(got, "NODE") {
-			t.Errorf("Remedy(%v) = %q; want the node and the VIP named", trouble, got)
+			t.Errorf("remedy(%v) = %q; want the node and the VIP named", trouble, got)
 		}
 		if strings.HasSuffix(got, ".") {
-			t.Errorf("Remedy(%v) = %q; want no full stop", trouble, got)
+			t.Errorf("remedy(%v) = %q; want no full stop", trouble, got)
 		}
 	}
 }
@@ -34,17 +34,17 @@ func TestHintsOnNoSingleNode(t *testing.T) {
 		vip.KeyWithoutOwner: "; talosctl -n 192.0.2.1,192.0.2.2,192.0.2.3 logs controller-runtime tells why it did not take 192.0.2.50",
 		vip.ForeignHost:     "(ip neigh show 192.0.2.50)",
 	} {
-		got := Remedy(s, vip.Finding{Trouble: trouble}, testVIP, []string{"cp-1", "cp-3"})
+		got := remedy(s, vip.Finding{Trouble: trouble}, testVIP, []string{"cp-1", "cp-3"})
 		if !strings.Contains(got, want) || strings.Contains(got, "NODE") {
-			t.Errorf("Remedy(%v) = %q; want %q", trouble, got, want)
+			t.Errorf("remedy(%v) = %q; want %q", trouble, got, want)
 		}
 	}
 	silent := healthy(3, node(2, func(n *cluster.Node) { n.Addresses = cluster.Missed[[]cluster.Address](errDown) }))
-	if got, want := Remedy(silent, vip.Finding{Trouble: vip.TwoOwners}, testVIP, []string{"cp-1"}), ": talosctl -n 192.0.2.1 reboot or talosctl -n 192.0.2.2 reboot"; !strings.HasSuffix(got, want) {
-		t.Errorf("Remedy of two of whom one fell silent = %q; want %q", got, want)
+	if got, want := remedy(silent, vip.Finding{Trouble: vip.TwoOwners}, testVIP, []string{"cp-1"}), ": talosctl -n 192.0.2.1 reboot or talosctl -n 192.0.2.2 reboot"; !strings.HasSuffix(got, want) {
+		t.Errorf("remedy of two of whom one fell silent = %q; want %q", got, want)
 	}
-	if got := Remedy(s, vip.Finding{Trouble: vip.LeftoverAddress, Node: "cp-9"}, testVIP, nil); !strings.HasPrefix(got, "talosctl -n cp-9 reboot") {
-		t.Errorf("Remedy of a node whose address is not known = %q; want its name", got)
+	if got := remedy(s, vip.Finding{Trouble: vip.LeftoverAddress, Node: "cp-9"}, testVIP, nil); !strings.HasPrefix(got, "talosctl -n cp-9 reboot") {
+		t.Errorf("remedy of a node whose address is not known = %q; want its name", got)
 	}
 }
 

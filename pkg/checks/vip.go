@@ -73,14 +73,14 @@ func splitBrainHint(s *cluster.Snapshot, addr netip.Addr, verdict vip.Verdict) s
 		var hints []string
 		for _, f := range verdict.Findings {
 			if slices.Contains(telling, f.Trouble) {
-				hints = append(hints, fmt.Sprintf("%s should not have it: %s", f.Node, Remedy(s, f, addr, verdict.Owners)))
+				hints = append(hints, fmt.Sprintf("%s should not have it: %s", f.Node, remedy(s, f, addr, verdict.Owners)))
 			}
 		}
 		if len(hints) > 0 && len(hints) < len(verdict.Owners) {
 			return strings.Join(hints, "; ")
 		}
 	}
-	return Remedy(s, vip.Finding{Trouble: vip.TwoOwners}, addr, verdict.Owners)
+	return remedy(s, vip.Finding{Trouble: vip.TwoOwners}, addr, verdict.Owners)
 }
 
 // silent names the nodes that may hide an owner.
@@ -128,7 +128,7 @@ func notAnsweredHint(s *cluster.Snapshot) string {
 		verdict := s.Judge(v.Addr)
 		for _, f := range s.Findings(v.Addr, verdict) {
 			if f.Trouble == vip.Unreachable || f.Trouble == vip.OwnerNotServing {
-				return Remedy(s, f, v.Addr, verdict.Owners)
+				return Remedy(s, f, v.Addr, verdict)
 			}
 		}
 	}

@@ -26,7 +26,7 @@ func witnessesAgree(s *cluster.Snapshot) Finding {
 				status = Warn
 			}
 			t.say(status, "%s: %s", v.Addr, f.Text)
-			hints = append(hints, Remedy(s, f, v.Addr, verdict.Owners))
+			hints = append(hints, Remedy(s, f, v.Addr, verdict))
 		}
 		if len(found) == 0 {
 			good = append(good, testimony(&t, s, v.Addr, verdict)...)

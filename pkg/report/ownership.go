@@ -139,7 +139,7 @@ func newVIPOwnership(s *cluster.Snapshot, j Judged) VIPOwnership {
 			string(checks.SilenceOf(s, j.VIP, c))})
 	}
 	for _, f := range j.Findings {
-		v.Findings = append(v.Findings, OwnershipFinding{f.Trouble.String(), f.Node, f.Text, checks.RemedyOf(s, f, j.VIP, j.Verdict)})
+		v.Findings = append(v.Findings, OwnershipFinding{f.Trouble.String(), f.Node, f.Text, checks.Remedy(s, f, j.VIP, j.Verdict)})
 	}
 	if j.First != nil && j.Second != nil && s.Earlier != nil {
 		v.Sightings = []Sighting{newSighting(s.Earlier.TakenAt, j.First), newSighting(s.TakenAt, j.Second)}
