@@ -197,6 +197,11 @@ func testNoRights(t *testing.T, lab *testLab, owner string) {
 			t.Errorf("want a warning, and a hint of the role\n%s", r)
 		}
 	}
+	another := "10.5.0.2" // who it is that answers is not known where this node alone is
+	if owner == "cp-1" {
+		another = "10.5.0.3"
+	}
+	refuses(t, badInput{code: 1, err: "not authorized", hint: "os:reader"}, lab.on("owner", "--talosconfig", nobody, "-e", another, "--vip", "10.5.0.50"))
 	lab.on("etcd", "--talosconfig", backup).shows(t, 0, "verdict healthy") // it may ask all that this takes
 	if reader := lab.on("owner", "--talosconfig", lab.issued(role.Reader)); reader.code != 0 {
 		t.Errorf("a talosconfig issued likewise for os:reader: want exit code 0\n%s", reader)

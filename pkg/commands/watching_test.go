@@ -130,6 +130,12 @@ func TestWatchingWithoutTheOthers(t *testing.T) {
 	if len(from.nodes) != 1 || from.courses[watchedVIP].Verdict.Ownership != vip.Unknown {
 		t.Errorf("a watch from such a look has %d nodes, and is %v; want one, and unknown", len(from.nodes), from.courses[watchedVIP].Verdict)
 	}
+
+	mute := watchFrom("cp-1 silent") // which told nothing of who else there is
+	mute.tells("cp-1", "free")
+	if v := mute.courses[watchedVIP].Verdict; v.Ownership != vip.Unknown {
+		t.Errorf("the only node known is free, after it told nothing at first: %v; want unknown", v)
+	}
 }
 
 func TestWatchingTwoOwners(t *testing.T) {
