@@ -201,7 +201,8 @@ func testNoRights(t *testing.T, lab *testLab, owner string) {
 	if owner == "cp-1" {
 		another = "10.5.0.3"
 	}
-	refuses(t, badInput{code: 1, err: "not authorized", hint: "os:reader"}, lab.on("owner", "--talosconfig", nobody, "-e", another, "--vip", "10.5.0.50"))
+	there := []string{"owner", "--talosconfig", nobody, "-e", another, "--vip", "10.5.0.50"}
+	refuses(t, badInput{code: 1, err: "not authorized", hint: "os:reader"}, lab.on(there...), lab.on(append(there, "-o", "json")...))
 	lab.on("etcd", "--talosconfig", backup).shows(t, 0, "verdict healthy") // it may ask all that this takes
 	if reader := lab.on("owner", "--talosconfig", lab.issued(role.Reader)); reader.code != 0 {
 		t.Errorf("a talosconfig issued likewise for os:reader: want exit code 0\n%s", reader)
