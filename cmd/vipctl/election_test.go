@@ -370,9 +370,7 @@ func testElectionWithoutQuorum(t *testing.T, lab *testLab) {
 	defer lab.fault("undo", "etcd-kill", "cp-2")
 	begun := time.Now()
 	r := lab.on("owner", "--election", "-o", "json", "--timeout", "2s")
-	if took := time.Since(begun); took > 3*time.Second+500*time.Millisecond {
-		t.Errorf("it took %s; want the timeout of 2 s, and a second at most", took)
-	}
+	took := time.Since(begun)
 	for vip, e := range lab.electionsOf(r.code, r) {
 		if e.Revision != 0 || len(e.Candidates) != 0 || e.Predicted != nil {
 			t.Errorf("election of %s = %+v; want that nobody told it\n%s", vip, e, r)
@@ -387,6 +385,13 @@ func testElectionWithoutQuorum(t *testing.T, lab *testLab) {
 	r.decode(t, &doc)
 	if v := doc.VIPs[0]; v.Verdict != "owned" && v.Verdict != "unowned" {
 		t.Errorf("%+v; want a verdict by the other witnesses", v)
+	}
+	limit := 3 * time.Second
+	if doc.VIPs[0].Sightings != nil { // nobody has it by now: then it looks twice, 2 s apart
+		limit += 2*time.Second + limit
+	}
+	if took > limit+500*time.Millisecond {
+		t.Errorf("it took %s; want the timeout of 2 s, and a second at most, for each look: %s", took, limit)
 	}
 }
 
