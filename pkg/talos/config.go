@@ -91,6 +91,9 @@ func open(path string) (string, *clientconfig.Config, error) {
 		return "", nil, &FileError{Path: path, Err: bare(err)}
 	}
 	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return "", nil, &FileError{Path: path, Err: errors.New("it is a directory")}
+	}
 	file, err := parse(f)
 	if err != nil {
 		return "", nil, &FileError{Path: path, Err: err}

@@ -96,7 +96,7 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "not YAML", opts: Options{Talosconfig: file("{{")}, want: &FileError{}, text: "talosconfig", hint: "--talosconfig"},
 		{name: "empty", opts: Options{Talosconfig: file("")}, want: &FileError{}, text: "it is empty", hint: "--talosconfig"},
 		{name: "an empty context", opts: Options{Talosconfig: file("context: a\ncontexts: {a: }")}, want: &FileError{}, text: `context "a" is empty`, hint: "--talosconfig"},
-		{name: "a directory", opts: Options{Talosconfig: t.TempDir()}, want: &FileError{}, text: "is a directory", hint: "--talosconfig"},
+		{name: "a directory", opts: Options{Talosconfig: t.TempDir()}, want: &FileError{}, text: ": it is a directory", hint: "--talosconfig"},
 		{name: "a certificate that is none", opts: Options{Talosconfig: file("context: a\ncontexts: {a: {endpoints: [10.5.0.2], crt: AAAA, key: AAAA}}")}, want: &FileError{}, text: `context "a"`, hint: "--talosconfig"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

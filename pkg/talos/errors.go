@@ -36,6 +36,8 @@ func (e *UnreachableError) Hint() string {
 		return "these credentials are not this cluster's: choose another with --context or --talosconfig"
 	case strings.Contains(all, notAccepted):
 		return "sign in anew with talosctl and this context, or give the key of a service account: OMNI_SERVICE_ACCOUNT_KEY"
+	case strings.Contains(all, errMaintenance.Error()):
+		return "talosctl apply-config --insecure -n ADDRESS -f FILE gives a node its configuration back; name others with --endpoints, where there are any"
 	case strings.Contains(all, "cannot be resolved"):
 		return "name control-plane nodes by address with --endpoints"
 	default:

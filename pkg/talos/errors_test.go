@@ -23,6 +23,9 @@ func TestAProxysRefusalIsNoAnswer(t *testing.T) {
 	if want := "the proxy does not accept these credentials: invalid signature"; reason != want {
 		t.Errorf("plain(%v) = %q; want %q", refused, reason, want)
 	}
+	if hint := (&UnreachableError{Causes: []string{"10.5.0.2:50000: " + errMaintenance.Error()}}).Hint(); !strings.Contains(hint, "apply-config --insecure") || strings.Contains(hint, "can be reached") {
+		t.Errorf("hint on a node in maintenance mode: %q; want how to configure it, and no doubt that it can be reached", hint)
+	}
 	if hint := (&UnreachableError{Causes: []string{"10.5.0.2: " + reason}}).Hint(); !strings.Contains(hint, "OMNI_SERVICE_ACCOUNT_KEY") {
 		t.Errorf("hint %q; want what to sign with", hint)
 	}
