@@ -61,6 +61,10 @@ func TestASavedSnapshotReadsBackTheSame(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, data, err string }{
 		{"nothing", ``, "not a snapshot"},
+		{"an array", `[1]`, "not a snapshot: it is JSON of type array, and no object"},
+		{"a kind that is a number", `{"kind":7}`, "Kind must not be of type number"},
+		{"nodes that are a number", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":7}`, "not a snapshot: nodes must not be of type number"},
+		{"a fact that is a number", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":[{"name":"a","hostname":7}]}`, "not a snapshot: nodes.hostname must not be of type number"},
 		{"another kind", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"DoctorReport"}`, `kind is "DoctorReport"`},
 		{"another version", `{"apiVersion":"vipctl.dev/v9","kind":"Snapshot"}`, `version "vipctl.dev/v9"`},
 		{"a node twice", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":[{"name":"a"},{"name":"a"}]}`, "names a twice"},
@@ -71,8 +75,8 @@ func TestParseRefuses(t *testing.T) {
 		{"a fact that is both", `{"apiVersion":"vipctl.dev/v1alpha1","kind":"Snapshot","nodes":[{"name":"a","hostname":{"value":"a","error":"b"}}]}`, "both a value and an error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := Parse([]byte(tt.data)); err == nil || !strings.Contains(err.Error(), tt.err) {
-				t.Errorf("Parse(%s) = %v; want an error with %q", tt.data, err, tt.err)
+			if _, err := Parse([]byte(tt.data)); err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "Go ") {
+				t.Errorf("Parse(%s) = %v; want an error with %q, and no type of Go in it", tt.data, err, tt.err)
 			}
 		})
 	}

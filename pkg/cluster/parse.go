@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,10 @@ func (e *VersionError) Hint() string {
 func Parse(data []byte) (*Snapshot, error) {
 	var head struct{ APIVersion, Kind string }
 	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, fmt.Errorf("not a snapshot: %w", err)
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field == "" {
+			err = fmt.Errorf("it is JSON of type %s, and no object", wrong.Value)
+		}
+		return nil, fmt.Errorf("not a snapshot: %w", plain(err))
 	}
 	if head.Kind != Kind {
 		return nil, fmt.Errorf("not a snapshot: its kind is %q", head.Kind)
@@ -33,7 +37,7 @@ func Parse(data []byte) (*Snapshot, error) {
 	}
 	snap := &Snapshot{}
 	if err := json.Unmarshal(data, snap); err != nil {
-		return nil, fmt.Errorf("not a snapshot: %w", err)
+		return nil, fmt.Errorf("not a snapshot: %w", plain(err))
 	}
 	if snap.Earlier != nil && snap.Earlier.Earlier != nil {
 		return nil, errors.New("the snapshot has an earlier one that has an earlier one")
@@ -44,6 +48,15 @@ func Parse(data []byte) (*Snapshot, error) {
 		}
 	}
 	return snap, nil
+}
+
+// plain says what in the JSON has the wrong type without naming a type of Go.
+func plain(err error) error {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("%s must not be of type %s", cmp.Or(wrong.Field, "a field"), wrong.Value)
 }
 
 func (s *Snapshot) checkNames() error {
