@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func (c *Client) Certificate(ctx context.Context, at netip.AddrPort) (cluster.Ce
 	switch {
 	case err == nil:
 		return describe(cert), nil
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, ranOut(err):
 		return cluster.Certificate{}, late(at, begun)
 	default:
 		return cluster.Certificate{}, errors.New(plain(err))
@@ -69,6 +70,12 @@ func (c *Client) handshake(ctx context.Context, at netip.AddrPort) (*x509.Certif
 		return seen, nil
 	}
 	return nil, err
+}
+
+// ranOut says that the time was up. The network sees that by a clock of its own,
+// which may strike a moment before the context's.
+func ranOut(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // late is the error of a server that gave no answer in the time it had.

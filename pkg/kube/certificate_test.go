@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -146,6 +147,24 @@ func TestCertificateMustBeProved(t *testing.T) {
 		at := present(t, "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{stolen}, MaxVersion: version, ClientAuth: tls.RequireAnyClientCert})
 		if got, err := newClient(t, &Config{}, 5*time.Second).Certificate(t.Context(), at); err == nil {
 			t.Errorf("Certificate of a server without the key, in TLS %#x = %+v; want an error", version, got)
+		}
+	}
+}
+
+// TestRanOut: the dialer's own clock and the socket's may strike before the
+// context's.
+func TestRanOut(t *testing.T) {
+	_, dialing := (&net.Dialer{Deadline: time.Now().Add(-time.Second)}).Dial("tcp", "127.0.0.1:9")
+	here, there := net.Pipe()
+	defer func() { _, _ = here.Close(), there.Close() }()
+	_ = here.SetReadDeadline(time.Now().Add(-time.Second))
+	_, reading := here.Read(make([]byte, 1))
+	for _, tt := range []struct {
+		err  error
+		want bool
+	}{{dialing, true}, {reading, true}, {io.EOF, false}, {syscall.ECONNREFUSED, false}, {nil, false}} {
+		if got := ranOut(tt.err); got != tt.want {
+			t.Errorf("ranOut(%v) = %v; want %v", tt.err, got, tt.want)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (c *Client) Look(ctx context.Context, at netip.AddrPort) cluster.APIServer 
 	err := c.look(ctx, at, &seen)
 	switch {
 	case err == nil:
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, ranOut(err):
 		seen.Error = late(at, begun).Error()
 	default:
 		seen.Error = plain(err)
