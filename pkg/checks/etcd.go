@@ -206,12 +206,33 @@ func (e *EtcdState) notes(s *cluster.Snapshot) []EtcdNote {
 			notes = append(notes, EtcdNote{"elsewhere", o.Node + ": " + o.Problem, ""})
 		}
 	}
+	notes = append(notes, e.parted(s)...)
 	notes = append(notes, versionNotes(e.Members)...)
 	notes = append(notes, storeNotes(e.Members)...)
 	if e.Stability != nil {
 		notes = append(notes, e.Stability.Notes...)
 	}
 	return notes
+}
+
+// parted is for nodes that find no leader while others are silent: whether those
+// have a quorum among themselves cannot be told from here. Who is in a hurry then
+// may do what cannot be undone.
+func (e *EtcdState) parted(s *cluster.Snapshot) []EtcdNote {
+	var silent []string
+	for i := range s.Nodes {
+		if saidNothing(&s.Nodes[i]) {
+			silent = append(silent, s.Nodes[i].Name)
+		}
+	}
+	if e.Voters > 0 || len(silent) == 0 || nobodyIsLed(s) {
+		return nil
+	}
+	names := strings.Join(silent, ", ")
+	return []EtcdNote{{
+		"silentNodes", "without " + names + " there is no quorum in sight, and whether there is one on their side is not known",
+		"bring them back, or their network: etcd goes on by itself when more than half of its members see each other; etcd reset or recover only when they are lost for good",
+	}}
 }
 
 // versionNotes say where members run different versions. It is the rule while

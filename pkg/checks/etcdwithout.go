@@ -175,13 +175,13 @@ func (e *EtcdState) knownNames(s *cluster.Snapshot) []string {
 }
 
 // LeaderOwnerNotes say of each VIP whose owner leads etcd that a crash takes
-// longer then. Where a crash takes the quorum, nobody takes over, and how long
-// that takes is no matter. lease is the lease's time to live, 0 for the default.
+// longer then. Where a crash takes the quorum, or may take it, nobody takes over,
+// and how long that takes is no matter. lease is the lease's time to live, 0 for the default.
 func (e *EtcdState) LeaderOwnerNotes(lease time.Duration) []EtcdNote {
 	leads, follows := vip.PredictCrash(lease, vip.OwnerLeads), vip.PredictCrash(lease, vip.OwnerFollows)
 	var notes []EtcdNote
 	for _, o := range e.Owners {
-		if o.Leadership == vip.OwnerLeads && e.Survives(o.Node) != Fail {
+		if o.Leadership == vip.OwnerLeads && e.Survives(o.Node) == Pass {
 			notes = append(notes, EtcdNote{"leaderOwnsVIP", fmt.Sprintf("%s leads etcd and owns %s: a crash takes %s instead of %s",
 				o.Node, o.VIP, span(leads), span(follows)),
 				"talosctl -n " + o.At + " etcd forfeit-leadership moves the leadership, and the VIP stays"})

@@ -11,10 +11,7 @@ import (
 
 func nodesAnswer(s *cluster.Snapshot) Finding {
 	var t tally
-	hint := "check that the node is on, and that port 50000 of its own address is open from here"
-	if s.Forwarded {
-		hint = "check that the node is on, and that the proxy reaches it"
-	}
+	var hints []string
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		answers, known := n.Reachable.Get()
@@ -23,18 +20,37 @@ func nodesAnswer(s *cluster.Snapshot) Finding {
 			miss(&t, n.Name, "answer", n.Reachable)
 		case !known:
 			t.say(Fail, "%s (%s) does not answer: %s", n.Name, n.Addr, n.Reachable.Err())
+			hints = append(hints, bringBack(s, n, n.Reachable.Err()))
 		case !answers:
 			t.say(Fail, "%s (%s) does not answer", n.Name, n.Addr)
+			hints = append(hints, bringBack(s, n, ""))
 		case n.Via != "":
 			t.say(Warn, "%s answers through %s only: %s", n.Name, n.Via, orElse(n.ViaReason, "no reason known"))
+			hints = append(hints, bringBack(s, n, n.ViaReason))
 			if !s.Forwarded && n.Addr.IsValid() {
-				hint += fmt.Sprintf("; meanwhile talosctl -e %s -n %s reaches %s", n.Via, n.Addr, n.Name)
+				hints = append(hints, fmt.Sprintf("meanwhile talosctl -e %s -n %s reaches %s", n.Via, n.Addr, n.Name))
 			}
 		default:
 			t.pass()
 		}
 	}
-	return t.finding(fmt.Sprintf("%d of %d nodes answer", t.good, len(s.Nodes)), hint)
+	return t.finding(fmt.Sprintf("%d of %d nodes answer", t.good, len(s.Nodes)), strings.Join(distinct(hints), "; "))
+}
+
+// bringBack is what to do about a node that does not answer, or not directly, for
+// that reason. One in maintenance mode, and one with a certificate out of date, were
+// reached.
+func bringBack(s *cluster.Snapshot, n *cluster.Node, why string) string {
+	switch {
+	case strings.Contains(why, "maintenance mode"):
+		return "talosctl apply-config --insecure -n " + reached(s, n.Name) + " -f FILE gives the node its configuration back"
+	case strings.Contains(why, "certificate expired"), strings.Contains(why, "certificate is not valid before"):
+		return "compare the clocks, this machine's first: a node renews its certificate by itself, and when it boots"
+	case s.Forwarded:
+		return "check that the node is on, and that the proxy reaches it"
+	default:
+		return "check that the node is on, and that port 50000 of its own address is open from here"
+	}
 }
 
 func nodesReady(s *cluster.Snapshot) Finding {

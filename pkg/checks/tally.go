@@ -26,8 +26,11 @@ func among(s *cluster.Snapshot) tally { return tally{of: len(s.Nodes)} }
 
 func (t *tally) pass() { t.good++ }
 
+// say says it once, however many VIPs it is said for.
 func (t *tally) say(s Status, format string, args ...any) {
-	t.said[s] = append(t.said[s], fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); !slices.Contains(t.said[s], text) {
+		t.said[s] = append(t.said[s], text)
+	}
 }
 
 // blamed are the nodes on which a failure was said, each by "NODE: ..." or

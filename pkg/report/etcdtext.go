@@ -21,7 +21,7 @@ func (e *EtcdReport) Grids(wide bool) []Grid {
 		}
 		grids = append(grids, g)
 	}
-	if wide {
+	if wide || e.Voters == 0 { // then what each node said is all there is
 		views := Grid{Header: []string{"LISTED BY", "MEMBERS", "ERROR"}}
 		for _, v := range e.Views {
 			views.Rows = append(views.Rows, []string{v.Node, strings.Join(v.Members, ","), v.Error})
@@ -52,7 +52,7 @@ func (e *EtcdReport) head() Grid {
 	if e.Without != nil {
 		add("without "+strings.Join(e.Without.Nodes, ", "), e.Without.String())
 		for _, v := range e.Without.VIPs {
-			add(v.VIP, v.String())
+			add(v.VIP, v.text(e.Without.Quorum))
 		}
 	}
 	for _, r := range e.Reasons { // alarms among them
@@ -104,9 +104,12 @@ func (w *EtcdWithout) String() string {
 	return fmt.Sprintf("not known: %s, and %d could not be asked", count, w.Silent)
 }
 
-// String is for people.
-func (v EtcdLostVIP) String() string {
-	if v.Predicted == nil {
+// text is for people, where the quorum would be kept, lost, or that is not known.
+func (v EtcdLostVIP) text(quorum string) string {
+	switch {
+	case v.Predicted == nil && quorum == "unknown":
+		return v.Owner + " owns it; whether anybody takes it over is not known, for that takes a quorum"
+	case v.Predicted == nil:
 		return v.Owner + " owns it; nobody takes it over without a quorum"
 	}
 	return fmt.Sprintf("%s owns it: gone for %s if that crashes (%s)", v.Owner, v.Predicted.span(), v.Predicted.Basis)
