@@ -26,11 +26,15 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 		{"nodes that are not ready", nodesReady, healthy(3, unready, booting), "talosctl -n 192.0.2.2,192.0.2.3 get machinestatus", "NODE"},
 		{"a node that is read through another", nodesAnswer, healthy(3, node(2, func(n *cluster.Node) { n.Via, n.ViaReason = "192.0.2.1", "no connection comes about" })),
 			"from here; meanwhile talosctl -e 192.0.2.1 -n 192.0.2.2 reaches cp-2", "NODE"},
-		{"a node in maintenance mode was reached", nodesAnswer, healthy(3, node(2, func(n *cluster.Node) { n.Reachable = cluster.Missed[bool](errors.New("the node is in maintenance mode")) })),
+		{"a node in maintenance mode was reached", nodesAnswer, healthy(3, node(2, func(n *cluster.Node) {
+			n.Reachable = cluster.Missed[bool](errors.New("the node is in maintenance mode"))
+		})),
 			"talosctl apply-config --insecure -n 192.0.2.2", "port 50000"},
 		{"a node with an old certificate, too", nodesAnswer, healthy(3, node(2, func(n *cluster.Node) { n.Via, n.ViaReason = "192.0.2.1", "its certificate expired on 2026-11-20" })),
 			"clocks, this machine's first: a node renews its certificate by itself, and when it boots; meanwhile talosctl -e 192.0.2.1", "port 50000"},
-		{"one of them, and one that is silent", nodesAnswer, healthy(3, node(1, down), node(2, func(n *cluster.Node) { n.Reachable = cluster.Missed[bool](errors.New("the node is in maintenance mode")) })),
+		{"one of them, and one that is silent", nodesAnswer, healthy(3, node(1, down), node(2, func(n *cluster.Node) {
+			n.Reachable = cluster.Missed[bool](errors.New("the node is in maintenance mode"))
+		})),
 			"port 50000 of its own address is open from here; talosctl apply-config", "NODE"},
 		{"a dead kube-apiserver", apiServerReady, healthy(3, dead), "talosctl -n 192.0.2.1 containers -k", "NODE"},
 		{"a VIP that is silent, for its owner does not serve", vipAnswers, healthy(3, dead, silent), "talosctl -n 192.0.2.1 service kubelet restart hands 192.0.2.50 to the next node, but without quorum (vipctl etcd) to none", "see vip-one-owner"},

@@ -27,7 +27,7 @@ var remedies = map[vip.Trouble]string{
 	vip.DuplicateAddress:  "find the other machine that has VIP (ip neigh show VIP) and take it off; then, where etcd has a quorum, talosctl -n NODE service kubelet restart lets another node take VIP",
 	vip.Unreachable:       "vipctl owner from another machine tells whether it is the way from here; a switch or hypervisor that guards addresses (port security, IP source guard, ARP inspection) must let NODE send from VIP",
 	vip.OwnerNotServing:   "talosctl -n NODE containers -k shows its kube-apiserver; talosctl -n NODE service kubelet restart hands VIP to the next node, but without quorum (vipctl etcd) to none",
-	vip.Ghost:             "vipctl owner --election shows what is left of its lease: until that has run out it holds up whoever is behind it",
+	vip.Ghost:             "wait and look again: vipctl owner --election shows what is left of its lease; until that has run out it holds up whoever is behind it",
 }
 
 const reboot = "talosctl -n NODE reboot"

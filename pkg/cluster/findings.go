@@ -91,7 +91,7 @@ func (s *Snapshot) ghosts(addr netip.Addr) []vip.Finding {
 	for _, q := range s.Queue(addr) {
 		if q.Ghost != "" {
 			found = append(found, vip.Finding{Trouble: vip.Ghost, Node: q.Node,
-				Text: fmt.Sprintf("ghost in the queue: %s, and the key %s is there", q.Ghost, q.Key)})
+				Text: fmt.Sprintf("ghost in the queue: %s, and the key %s is there%s", q.Ghost, q.Key, q.passes())})
 		}
 	}
 	return found

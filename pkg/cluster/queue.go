@@ -113,6 +113,25 @@ func (s *Snapshot) noMember(n *Node) bool {
 	return listed
 }
 
+// passes says that a ghost goes by itself, and when, as far as that is known. Talos
+// keeps a lease alive each third of its time (clientv3 of etcd v3.6.12, lease.go), so
+// that one with less than two thirds of it left, and two seconds for what is rounded
+// and late, is kept by nobody.
+func (q *Queued) passes() string {
+	left, knowsLeft := q.Remaining.Get()
+	ttl, knowsTTL := q.TTL.Get()
+	switch {
+	case q.Lease == "0":
+		return ""
+	case !knowsLeft || !knowsTTL:
+		return "; it passes when its lease has run out"
+	case left < ttl*2/3-2:
+		return fmt.Sprintf("; it passes by itself in %.0f s, when its lease has run out", left)
+	default:
+		return fmt.Sprintf("; it passes by itself in %.0f s, when its lease has run out, unless somebody keeps that alive", left)
+	}
+}
+
 // Heir is who takes the VIP when the first in the queue is gone: the next that
 // is no ghost, nil where there is none. ghosts are the keys between, or all that
 // follow the first.

@@ -150,3 +150,28 @@ func TestFindingsBesideTheVerdict(t *testing.T) {
 		t.Errorf("Findings in the order %s; want the gravest first", got)
 	}
 }
+
+// TestGhostsPass: a ghost that follows on a partition alarms whoever does not know
+// that it goes by itself.
+func TestGhostsPass(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		lease     string
+		ttl, left Seen[float64]
+		want      string // "" is nothing
+	}{
+		{"nobody kept the lease for more than a third of its time", "a1", Got(60.0), Got(31.0), "; it passes by itself in 31 s, when its lease has run out"},
+		{"it may be kept alive", "a1", Got(60.0), Got(39.0), "; it passes by itself in 39 s, when its lease has run out, unless somebody keeps that alive"},
+		{"the time is not known", "a1", Missed[float64](errDown), Missed[float64](errDown), "; it passes when its lease has run out"},
+		{"without a lease it stays", "0", Missed[float64](errDown), Missed[float64](errDown), ""},
+	} {
+		q := Queued{Candidate: Candidate{Lease: tt.lease, TTL: tt.ttl, Remaining: tt.left}}
+		if got := q.passes(); got != tt.want {
+			t.Errorf("%s: passes() = %q; want %q", tt.name, got, tt.want)
+		}
+	}
+	s := three(elected("cp-1", "old-cp"))
+	if got := s.Findings(theVIP, vip.Judge(s.Claims(theVIP))); len(got) != 1 || !strings.Contains(got[0].Text, "; it passes") {
+		t.Errorf("Findings = %v; want a ghost that passes", got)
+	}
+}
