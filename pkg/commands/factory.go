@@ -44,8 +44,12 @@ func newFactory(streams *cli.Streams, interrupts *interrupts) *Factory {
 	}
 	f.Kube = func() (*kube.Client, error) {
 		cfg, err := kube.Load(f.flags.Kubeconfig)
-		if err != nil {
+		switch {
+		case err != nil && f.flags.Kubeconfig != "":
 			return nil, &cli.UsageError{Err: err}
+		case err != nil: // nobody named $KUBECONFIG by hand here
+			f.Streams.Errorf("warning: %v: without it no kube-apiserver says itself whether it is ready, and the kubelets' word on it is taken", err)
+			cfg = &kube.Config{}
 		}
 		return kube.New(cfg, f.flags.Timeout)
 	}

@@ -3,9 +3,11 @@ package commands
 import (
 	"errors"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -60,5 +62,31 @@ func TestFollowing(t *testing.T) {
 	again := first.following(&cluster.Snapshot{VIPs: []cluster.VIP{{Addr: a}, {Addr: b}}})
 	if want := []netip.Addr{b, a}; !slices.Equal(again.vips, want) || len(first.vips) != 1 {
 		t.Errorf("the look after the first asks for %v, the first for %v; want %v and as before", again.vips, first.vips, want)
+	}
+}
+
+// TestKubeconfigOfTheEnvironment: one that nobody named by hand may be old. It is
+// no wrong usage, and what is not checked for want of it is said.
+func TestKubeconfigOfTheEnvironment(t *testing.T) {
+	for _, tt := range []struct {
+		name, path, says string
+	}{
+		{"a missing file", filepath.Join(t.TempDir(), "none"), "none: file does not exist"},
+		{"a directory", t.TempDir(), "is a directory"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("KUBECONFIG", tt.path)
+			h := newHarness(t)
+			h.f.flags.Timeout = time.Second
+			client, err := h.f.Kube()
+			if err != nil || client.Authenticated() || !strings.Contains(h.err.String(), tt.says+": without it no kube-apiserver says itself whether it is ready") {
+				t.Errorf("Kube() = %v, stderr %q; want an anonymous client and a warning with %q", err, h.err, tt.says)
+			}
+			h = newHarness(t)
+			h.f.flags.Kubeconfig = tt.path
+			if _, err := h.f.Kube(); cli.CodeOf(err) != cli.ExitUsage || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("Kube() with --kubeconfig = %v; want wrong usage, %q", err, tt.says)
+			}
+		})
 	}
 }

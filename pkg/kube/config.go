@@ -5,7 +5,9 @@ package kube
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -49,6 +51,9 @@ func Load(flag string) (*Config, error) {
 			return &Config{}, nil
 		}
 	}
+	if err := readable(rules); err != nil {
+		return nil, &ConfigError{Path: path, Err: err}
+	}
 	kubeconfig, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 	if err != nil {
 		return nil, &ConfigError{Path: path, Err: err}
@@ -59,6 +64,45 @@ func Load(flag string) (*Config, error) {
 	}
 	cfg.Path = path
 	return cfg, nil
+}
+
+// readable says plainly why no file can be read; client-go names a variable of its
+// own, or a type of Go. As with kubectl, of several in $KUBECONFIG some may be
+// missing.
+func readable(rules *clientcmd.ClientConfigLoadingRules) error {
+	paths := rules.Precedence
+	if rules.ExplicitPath != "" {
+		paths = []string{rules.ExplicitPath}
+	}
+	found := false
+	for _, path := range paths {
+		_, err := clientcmd.LoadFromFile(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil && len(paths) > 1:
+			return fmt.Errorf("%s: %w", path, unread(err))
+		case err != nil:
+			return unread(err)
+		}
+		found = true
+	}
+	if !found {
+		return fs.ErrNotExist
+	}
+	return nil
+}
+
+// unread says on one line why a file is no kubeconfig.
+func unread(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed.Err
+	}
+	text := strings.TrimPrefix(err.Error(), "couldn't get version/kind; json parse error: ")
+	if strings.Contains(text, "Go value") {
+		return errors.New("it is no kubeconfig")
+	}
+	return fmt.Errorf("it is no kubeconfig: %s", strings.Join(strings.Fields(text), " "))
 }
 
 // credentials takes the client's certificate out of a kubeconfig. Tokens are

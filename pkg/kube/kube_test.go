@@ -161,7 +161,12 @@ func TestLoad(t *testing.T) {
 		{"neither named is anonymous", "", "", ""},
 		{"a token is not used", token, "", ""},
 		{"the environment names it", "", token, ""},
-		{"a missing file", filepath.Join(dir, "none"), "", "none"},
+		{"of two that the environment names one is missing", "", filepath.Join(dir, "none") + string(os.PathListSeparator) + token, ""},
+		{"a missing file", filepath.Join(dir, "none"), "", "none: file does not exist"},
+		{"a missing file of the environment", "", filepath.Join(dir, "none"), "none: file does not exist"},
+		{"a directory", "", dir, dir + ": is a directory"},
+		{"a word", "", write("word", "cp-1"), "word: it is no kubeconfig"},
+		{"the second of two is a directory", "", token + string(os.PathListSeparator) + dir, ": " + dir + ": is a directory"},
 		{"a context that is not there", write("context", `{"current-context":"b"}`), "", "context"},
 		{"no kubeconfig", write("garbage", "\x00"), "", "garbage"},
 	} {
@@ -174,8 +179,8 @@ func TestLoad(t *testing.T) {
 				}
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), tt.err) {
-				t.Errorf("Load(%q) = %v; want an error with %q", tt.flag, err, tt.err)
+			if err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "Go value") {
+				t.Errorf("Load(%q) = %v; want an error with %q, and no type of Go", tt.flag, err, tt.err)
 			}
 		})
 	}
