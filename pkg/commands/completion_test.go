@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -39,5 +40,22 @@ func TestCompletionsAreFresh(t *testing.T) {
 				t.Errorf("%s is not what vipctl completion %s prints; rewrite it with go test ./pkg/commands -run Completions -update", path, shell)
 			}
 		})
+	}
+}
+
+func TestHelpOffersTopics(t *testing.T) {
+	for _, tt := range []struct{ args, want, not string }{
+		{"", "exit-codes\t", "no-such"},
+		{"exi", "exit-codes\t", "owner"},
+		{"ow", "owner\t", "exit-codes"},
+		{"lab fau", "fault\t", "exit-codes"},
+		{"lab exi", "", "exit-codes"},
+	} {
+		h := newHarness(t)
+		words := strings.Split(tt.args, " ")
+		code := h.run(append([]string{"__complete", "help"}, words...)...)
+		if got := h.out.String(); code != 0 || !strings.Contains(got, tt.want) || strings.Contains(got, tt.not) {
+			t.Errorf("vipctl __complete help %s = %q; want %q in it, and no %q", tt.args, got, tt.want, tt.not)
+		}
 	}
 }

@@ -62,6 +62,7 @@ machine.`,
 	)
 	root.InitDefaultHelpCmd()
 	refuseUnknownTopics(root)
+	completeTopics(root)
 	return root
 }
 
@@ -168,6 +169,29 @@ func refuseUnknownTopics(root *cobra.Command) {
 			return knownCommand(found, rest)
 		}
 		return nil
+	}
+}
+
+// completeTopics makes "vipctl help" offer the additional topics, too: cobra
+// offers commands only.
+func completeTopics(root *cobra.Command) {
+	help, _, err := root.Find([]string{"help"})
+	if err != nil || help == root {
+		return
+	}
+	commands := help.ValidArgsFunction
+	help.ValidArgsFunction = func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		offers, directive := commands(cmd, args, typed)
+		parent, rest, err := root.Find(args)
+		if err != nil || len(rest) > 0 {
+			return offers, directive
+		}
+		for _, topic := range parent.Commands() {
+			if topic.IsAdditionalHelpTopicCommand() && strings.HasPrefix(topic.Name(), typed) {
+				offers = append(offers, cobra.CompletionWithDesc(topic.Name(), topic.Short))
+			}
+		}
+		return offers, directive
 	}
 }
 
