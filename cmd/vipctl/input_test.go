@@ -262,7 +262,7 @@ func TestEndpointThatIsTheVIP(t *testing.T) {
 			r.shows(t, 0, `10\.5\.0\.50 owned `+owner+` eth0 `+allSpeak)
 			for _, command := range []string{"owner", "etcd"} {
 				r := lab.in(t).on(append([]string{command, "-o", "json"}, args...)...)
-				if r.code != 0 || !strings.Contains(r.stderr, "warning: endpoint 10.5.0.50 is the VIP") || !strings.Contains(r.stderr, "hint: talosctl config endpoint") {
+				if r.code != 0 || !strings.Contains(r.stderr, "warning: endpoint 10.5.0.50 is the VIP") || !strings.Contains(r.stderr, "hint: talosctl config endpoint --context "+lab.name+" ADDRESS") {
 					t.Errorf("want a warning and a hint on stderr, exit code 0\n%s", r)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -76,7 +77,7 @@ func askEach[D any](ctx context.Context, f *Factory, ask question[D]) ([]report.
 			doc, code, err := ask(ctx, open(name))
 			if err != nil {
 				code = cli.ExitFailed
-				items[i].Failure = report.NewError(err.Error(), cli.HintOf(err), int(cli.CodeOf(err)))
+				items[i].Failure = report.NewError(err.Error(), hintForOne(cli.HintOf(err)), int(cli.CodeOf(err)))
 				items[i].Failure.Context = name
 			} else {
 				items[i].Document = doc
@@ -181,6 +182,21 @@ func (n *named) Write(p []byte) (int, error) {
 
 // ofOneCluster are the flags that make no sense for several.
 var ofOneCluster = []string{"nodes", "endpoints", "cluster", "vip", "kubeconfig", "save", "from", "watch"}
+
+// hintForOne adds to a hint which of the flags it names are refused while several
+// contexts are asked.
+func hintForOne(hint string) string {
+	var named []string
+	for _, name := range ofOneCluster {
+		if strings.Contains(hint, "--"+name) {
+			named = append(named, "--"+name)
+		}
+	}
+	if len(named) == 0 {
+		return hint
+	}
+	return hint + " (" + strings.Join(named, ", ") + " only with one --context)"
+}
 
 // checkContexts refuses flags that contradict each other on which clusters are
 // meant.

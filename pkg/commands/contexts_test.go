@@ -111,6 +111,18 @@ func TestAskingSeveralContexts(t *testing.T) {
 	}
 }
 
+func TestHintForOne(t *testing.T) {
+	for _, tt := range []struct{ hint, want string }{
+		{"", ""},
+		{"sign in anew", "sign in anew"},
+		{"check --endpoints; --timeout gives longer; or --vip ADDRESS", "check --endpoints; --timeout gives longer; or --vip ADDRESS (--endpoints, --vip only with one --context)"},
+	} {
+		if got := hintForOne(tt.hint); got != tt.want {
+			t.Errorf("hintForOne(%q) = %q; want %q", tt.hint, got, tt.want)
+		}
+	}
+}
+
 func TestContextsThatCannotBeAskedTogether(t *testing.T) {
 	for _, tt := range []struct{ args, err, hint string }{
 		{"owner --context a,bb", `has no context "bb"`, "a, b, c"},

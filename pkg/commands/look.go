@@ -195,8 +195,17 @@ func (f *Factory) warnOfEndpoints(snap *cluster.Snapshot) {
 		f.Streams.Errorf("warning: endpoint %s is the VIP, which is gone just when it is needed", name)
 	}
 	if len(bad) > 0 {
-		f.Streams.Errorf("hint: talosctl config endpoint ADDRESS... with the nodes' own addresses")
+		f.Streams.Errorf("hint: talosctl config endpoint%s ADDRESS... with the nodes' own addresses", inContext(snap.Context))
 	}
+}
+
+// inContext is the flag by which talosctl changes the context that was looked at,
+// and not the current one.
+func inContext(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " --context " + name
 }
 
 // warnOfSilence says on stderr that no node told anything, and what to try; the

@@ -36,9 +36,10 @@ func (e *EtcdReport) Grids(wide bool) []Grid {
 		for _, n := range e.Notes {
 			g.Footer = append(g.Footer, "note: "+n.Message)
 			if n.Hint != "" {
-				g.Footer = append(g.Footer, "hint: "+n.Hint)
+				g.Footer = append(g.Footer, "  hint: "+n.Hint)
 			}
 		}
+		g.Footer = hintsOnce(g.Footer)
 		grids = append(grids, g)
 	}
 	return grids

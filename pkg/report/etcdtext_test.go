@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,5 +50,13 @@ func TestLostVIPText(t *testing.T) {
 		if got := v.text(status.String()); !strings.Contains(got, want) {
 			t.Errorf("text(%v) = %q; want %q in it", status, got, want)
 		}
+	}
+}
+
+// TestHintsOnce: what is to be done for several VIPs is said once, after the last.
+func TestHintsOnce(t *testing.T) {
+	got := hintsOnce([]string{"a: unknown", "  hint: look", "b: split", "  hint: reboot", "c: unknown", "  hint: look", "c: unknown"})
+	if want := []string{"a: unknown", "b: split", "  hint: reboot", "c: unknown", "  hint: look", "c: unknown"}; !slices.Equal(got, want) {
+		t.Errorf("hintsOnce = %q; want %q", got, want)
 	}
 }

@@ -142,8 +142,23 @@ type roll struct {
 	rows   [][]string
 	errors []string // of each row, "" for none
 	notes  []string
-	hints  []string // each once
+	hints  []hint // each once
 	others []Grid
+}
+
+// hint is what to try in some contexts.
+type hint struct {
+	text     string
+	contexts []string
+}
+
+// String names the contexts, as many as can be read.
+func (h hint) String() string {
+	names := h.contexts
+	if len(names) > 5 {
+		names = append(slices.Clone(names[:4]), fmt.Sprintf("%d more", len(names)-4))
+	}
+	return strings.Join(names, ", ") + ": hint: " + h.text
 }
 
 func (r *roll) row(context string, cells ...string) {
@@ -153,9 +168,15 @@ func (r *roll) row(context string, cells ...string) {
 func (r *roll) failed(e *ErrorReport) {
 	r.row(e.Context)
 	r.errors[len(r.errors)-1] = e.Error
-	if e.Hint != "" && !slices.Contains(r.hints, e.Hint) {
-		r.hints = append(r.hints, e.Hint)
+	if e.Hint == "" {
+		return
 	}
+	at := slices.IndexFunc(r.hints, func(h hint) bool { return h.text == e.Hint })
+	if at < 0 {
+		at = len(r.hints)
+		r.hints = append(r.hints, hint{text: e.Hint})
+	}
+	r.hints[at].contexts = append(r.hints[at].contexts, e.Context)
 }
 
 func (r *roll) note(context, text string) { r.notes = append(r.notes, context+": "+text) }
@@ -208,7 +229,7 @@ func (r *roll) grids() []Grid {
 		}
 	}
 	for _, h := range r.hints {
-		main.Footer = append(main.Footer, "hint: "+h)
+		main.Footer = append(main.Footer, h.String())
 	}
 	return append([]Grid{main}, r.others...)
 }

@@ -57,8 +57,27 @@ func TestListsMissNoContext(t *testing.T) {
 				t.Errorf("%s: row %d = %q below %q; want %s, with an error: %v", name, i, row, grid.Header, context, failed)
 			}
 		}
-		if got := strings.Count(strings.Join(grid.Footer, "\n"), "hint: check --endpoints"); got != 1 {
-			t.Errorf("%s: the hint is there %d times; want once: %q", name, got, grid.Footer)
+		who := "dead, gone"
+		if len(want) == 1 {
+			who = "dead"
+		}
+		if got := strings.Join(grid.Footer, "\n"); strings.Count(got, "hint: check") != 1 || !strings.HasSuffix(got, who+": hint: check --endpoints") {
+			t.Errorf("%s: the lines below are\n%s\nwant the hint once, for %s", name, got, who)
+		}
+	}
+}
+
+func TestHintsForManyContexts(t *testing.T) {
+	for _, tt := range []struct {
+		contexts string
+		want     string
+	}{
+		{"a", "a: hint: try"},
+		{"a b c d e", "a, b, c, d, e: hint: try"},
+		{"a b c d e f", "a, b, c, d, 2 more: hint: try"},
+	} {
+		if got := (hint{"try", strings.Fields(tt.contexts)}).String(); got != tt.want {
+			t.Errorf("the hint for %s is %q; want %q", tt.contexts, got, tt.want)
 		}
 	}
 }

@@ -25,6 +25,7 @@ func (o *Ownership) Grids(wide bool) []Grid {
 		vips.Rows = append(vips.Rows, []string{v.VIP, v.Verdict, strings.Join(v.Owners, ","), v.Link, v.tally()})
 		vips.Footer = append(vips.Footer, o.lines(v, wide)...)
 	}
+	vips.Footer = hintsOnce(vips.Footer)
 	grids := []Grid{vips}
 	if wide {
 		grids = append(grids, o.witnessGrid())
@@ -35,6 +36,18 @@ func (o *Ownership) Grids(wide bool) []Grid {
 		}
 	}
 	return slices.Concat(grids, o.nodeGrids(wide))
+}
+
+// hintsOnce leaves of a hint that comes again only the last: it is read after all
+// the VIPs that it is for.
+func hintsOnce(lines []string) []string {
+	var kept []string
+	for i, line := range lines {
+		if !strings.HasPrefix(line, "  hint: ") || !slices.Contains(lines[i+1:], line) {
+			kept = append(kept, line)
+		}
+	}
+	return kept
 }
 
 // noVIP says that there is no VIP to be shown, or that it is not known.

@@ -90,7 +90,7 @@ func TestLoadRefuses(t *testing.T) {
 	}{
 		{name: "a context that is not there", opts: Options{Talosconfig: good, Context: "prod"}, want: &ContextError{}, text: `no context "prod"`, hint: "--context: lab"},
 		{name: "no current context", opts: Options{Talosconfig: file("contexts: {a: {endpoints: [10.5.0.2]}}")}, want: &ContextError{}, text: "no current context", hint: "a"},
-		{name: "no endpoints", opts: Options{Talosconfig: file("context: a\ncontexts: {a: {}}")}, want: &EndpointsError{}, text: "has no endpoints", hint: "--endpoints"},
+		{name: "no endpoints", opts: Options{Talosconfig: file("context: a\ncontexts: {a: {}}")}, want: &EndpointsError{}, text: "has no endpoints", hint: "talosctl config endpoint --context a ADDRESS"},
 		{name: "an endpoint that is none", opts: Options{Talosconfig: good, Endpoints: []string{"10.5.0.2 10.5.0.3"}}, want: &EndpointsError{}, text: "neither an address nor a name", hint: "--endpoints"},
 		{name: "an expired certificate", opts: Options{Talosconfig: expired}, want: &CertificateError{}, text: "expired at " + time.Now().UTC().Format("2006-"), hint: "talosctl config new"},
 		{name: "not YAML", opts: Options{Talosconfig: file("{{")}, want: &FileError{}, text: "talosconfig", hint: "--talosconfig"},

@@ -81,7 +81,7 @@ func (e *EndpointsError) Unwrap() error { return e.Err }
 
 // Hint names what to try.
 func (e *EndpointsError) Hint() string {
-	return "name control-plane nodes with --endpoints, or once and for all: talosctl config endpoint ADDRESS..."
+	return "name control-plane nodes with --endpoints, or once and for all: talosctl config endpoint --context " + e.Context + " ADDRESS..."
 }
 
 // CertificateError says that the client certificate of the context is not
