@@ -231,7 +231,7 @@ func (e *EtcdState) parted(s *cluster.Snapshot) []EtcdNote {
 	names := strings.Join(silent, ", ")
 	return []EtcdNote{{
 		"silentNodes", "without " + names + " there is no quorum in sight, and whether there is one on their side is not known",
-		"bring them back, or their network: etcd goes on by itself when more than half of its members see each other; etcd reset or recover only when they are lost for good",
+		"bring them back, or their network: etcd goes on by itself when more than half of its members see each other; talosctl reset and bootstrap --recover-from only when they are lost for good",
 	}}
 }
 
