@@ -60,8 +60,21 @@ func (n *Node) unreachable(v *VIP) []vip.Finding {
 	default:
 		return nil
 	}
-	return []vip.Finding{{Trouble: vip.Unreachable, Node: n.Name,
-		Text: fmt.Sprintf("unreachable: %s has the address and %s, but nobody answers on %s from here", n.Name, how, v.Addr)}}
+	text := fmt.Sprintf("unreachable: %s has the address and %s, but nobody answers on %s from here", n.Name, how, v.Addr)
+	if n.outside(v.Addr) {
+		text += ": it has no other address in that subnet, which vipctl doctor judges"
+	}
+	return []vip.Finding{{Trouble: vip.Unreachable, Node: n.Name, Text: text}}
+}
+
+// outside says that no other address of the node has the VIP in its subnet, as
+// where the node is behind a router. An IPv6 subnet may be known from router
+// advertisements alone.
+func (n *Node) outside(addr netip.Addr) bool {
+	addresses, ok := n.Addresses.Get()
+	return ok && addr.Is4() && !slices.ContainsFunc(addresses, func(a Address) bool {
+		return a.Prefix.Addr() != addr && !a.Prefix.IsSingleIP() && a.Prefix.Contains(addr)
+	})
 }
 
 // notServing is for an owner whose kube-apiserver was asked and is not ready.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +119,13 @@ func TestFindingsBesideTheVerdict(t *testing.T) {
 		{"another's apiserver is gone", three(server(2, Got(APIServer{Error: "refused"}))), ""},
 		{"the owner was read through another, so its apiserver's silence tells nothing", three(on(1, func(n *Node) { n.Via, n.APIServer = "10.5.0.3", Got(APIServer{Error: "no answer"}) })), ""},
 		{"nobody answers on the VIP, and the owner does", three(silent, server(1, shown)), "unreachable: cp-1 has the address and answers on its own, but nobody answers on 10.5.0.50 from here"},
+		{"nobody answers on the VIP, and the owner is on another segment", three(silent, server(1, shown), on(1, func(n *Node) {
+			for i, a := range n.Addresses.value {
+				if a.Prefix.Addr() != theVIP {
+					n.Addresses.value[i].Prefix = netip.MustParsePrefix("10.9.0.2/24")
+				}
+			}
+		})), "from here: it has no other address in that subnet"},
 		{"nobody answers on the VIP, and another node reaches the owner", three(silent, on(1, func(n *Node) {
 			n.Via, n.ViaReason = "10.5.0.3", "no answer"
 			n.APIServer, n.Apid = Got(APIServer{Error: "no answer"}), Missed[Certificate](errDown)
