@@ -152,13 +152,7 @@ func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapsh
 	elections := o.election.begin(timed)
 	snap, err := o.talos.Collect(ctx, talos.CollectOptions{Facts: o.election.facts(facts), VIPs: o.vips, EtcdCredentials: elections.open(), Learned: func(news talos.Learned) {
 		elections.learned(news)
-		for _, addr := range news.VIPs {
-			wire.vip(addr) // before anybody talks to it
-			round.VIP(addr)
-		}
-		for _, addr := range news.Nodes {
-			round.Node(addr)
-		}
+		spread(news, wire, round)
 	}})
 	if err != nil && (!o.alone || !noNode(err)) {
 		return snap, o.explain(err, snap)
@@ -167,6 +161,21 @@ func (o *observer) look(ctx context.Context, facts talos.Facts) (*cluster.Snapsh
 	wire.fill(snap)
 	elections.fill(o.talos, snap)
 	return snap, cmp.Or(ctx.Err(), o.explain(err, snap))
+}
+
+// spread begins to ask about what became known: the segment first, for once the
+// servers are talked to on a VIP, this machine's kernel may learn where it is.
+func spread(news talos.Learned, wire *segment, servers interface {
+	VIP(netip.Addr)
+	Node(netip.Addr)
+}) {
+	for _, addr := range news.VIPs {
+		wire.vip(addr)
+		servers.VIP(addr)
+	}
+	for _, addr := range news.Nodes {
+		servers.Node(addr)
+	}
 }
 
 // explain adds to the error of a look that reached nobody, where every endpoint

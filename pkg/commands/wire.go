@@ -10,10 +10,17 @@ import (
 	"github.com/vipctl/vipctl/pkg/cluster"
 )
 
+// onSegment asks who has an address: those on this machine's segment, and its
+// kernel. It is an *arp.Client.
+type onSegment interface {
+	WhoHas(ctx context.Context, addr netip.Addr) ([]cluster.ARPReply, error)
+	Neighbour(addr netip.Addr) (cluster.Neighbour, error)
+}
+
 // segment asks the wire, and this machine's kernel, of each VIP from the moment
 // that it is named. Its methods do nothing on nil.
 type segment struct {
-	client *arp.Client
+	client onSegment
 	ctx    context.Context //nolint:containedctx // of one look, which ends with fill
 	wg     sync.WaitGroup
 
