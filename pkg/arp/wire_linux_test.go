@@ -100,6 +100,12 @@ func TestWhoHasOnASegment(t *testing.T) {
 			}
 		}
 	})
+	t.Run("this machine tries for the address that another one has", func(t *testing.T) {
+		us.tryFor("eth0", "fd00:9::51/128")
+		if got, err := us.whoHas(patient, "fd00:9::51"); err != nil || !slices.Equal(got, macs(b, c)) {
+			t.Errorf("WhoHas of an address that is only tried for = %v, %v; want %v", got, err, macs(b, c))
+		}
+	})
 	t.Run("several questions at a time", func(t *testing.T) {
 		var wg sync.WaitGroup
 		for addr, want := range map[string][]string{"10.9.0.50": macs(b), "10.9.0.51": macs(b, c), "10.9.0.2": macs(b), "10.9.0.3": macs(c), "fd00:9::50": macs(b), "fd00:9::3": macs(c)} {
@@ -167,6 +173,23 @@ func withoutTheRight(t *testing.T, us *host) {
 			}
 		}
 		return nil
+	})
+}
+
+// tryFor puts an IPv6 address on the host's link that it may use only once
+// nobody else was found to have it.
+func (h *host) tryFor(link, prefix string) {
+	h.t.Helper()
+	h.do(func() error {
+		l, err := netlink.LinkByName(link)
+		if err != nil {
+			return err
+		}
+		a, err := netlink.ParseAddr(prefix)
+		if err != nil {
+			return err
+		}
+		return netlink.AddrAdd(l, a)
 	})
 }
 
@@ -262,6 +285,11 @@ func TestWhoHasOffTheSegment(t *testing.T) {
 			t.Errorf("asking for %s sent %d frames; want none", addr, after-before)
 		}
 	}
+	us.route("eth0", netlink.Route{Dst: ipNet("0.0.0.0/0"), Scope: netlink.SCOPE_LINK})
+	want := "203.0.113.1 is not on a segment of this machine (only the default route leads there, over eth0)"
+	if got, err := us.whoHas(brisk, "203.0.113.1"); err == nil || err.Error() != want {
+		t.Errorf("WhoHas(203.0.113.1) with a default route without a router = %v, %v; want %s", got, err, want)
+	}
 }
 
 func TestNeighbourOnASegment(t *testing.T) {
@@ -295,6 +323,16 @@ func TestNeighbourOnASegment(t *testing.T) {
 		return netlink.NeighSet(&netlink.Neigh{LinkIndex: l.Attrs().Index, State: netlink.NUD_PERMANENT, IP: net.ParseIP("10.9.0.60"), HardwareAddr: cp1HW})
 	})
 	us.wantNeighbour("10.9.0.60", cp1HW.String(), "permanent")
+	us.wantNeighbour("::ffff:10.9.0.60", cp1HW.String(), "permanent")
+
+	us.do(func() error { // who has the address on another segment is somebody else
+		other := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "other"}, PeerName: "end"}
+		return errors.Join(netlink.LinkAdd(other),
+			netlink.NeighSet(&netlink.Neigh{LinkIndex: other.Attrs().Index, State: netlink.NUD_PERMANENT, IP: net.ParseIP("10.9.0.61"), HardwareAddr: cp2HW}))
+	})
+	if n, err := us.neighbour("10.9.0.61"); err != nil || n != (cluster.Neighbour{Link: "eth0"}) {
+		t.Errorf("Neighbour of what another link alone has an entry for = %+v, %v; want no entry", n, err)
+	}
 }
 
 // wantNeighbour waits until the kernel's entry has the hardware address and one
