@@ -75,6 +75,37 @@ func TestLookBearsAnEndlessAnswer(t *testing.T) {
 	}
 }
 
+// Headers that never end would fill the memory.
+func TestLookBearsEndlessHeaders(t *testing.T) {
+	_, at := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Large", strings.Repeat("x", 1<<20))
+	})
+	if got := newClient(t, &Config{}, 10*time.Second).Look(t.Context(), at); got.Answered || got.Error == "" {
+		t.Errorf("Look of a server with a MiB of headers = %+v; want no answer, and why", got)
+	}
+}
+
+// The certificate of the kubeconfig tells the server who asks for /readyz. Where
+// only the server's own is looked at, nobody is shown any.
+func TestWhomTheKubeconfigIsShown(t *testing.T) {
+	shown := make(chan int, 1)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, VerifyConnection: func(state tls.ConnectionState) error {
+		shown <- len(state.PeerCertificates)
+		return nil
+	}}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	at := netip.MustParseAddrPort(s.Listener.Addr().String())
+	c := newClient(t, &Config{certificates: []tls.Certificate{mint(t)}}, 5*time.Second)
+	if got := c.Look(t.Context(), at); !got.Answered || <-shown != 1 || !c.Authenticated() {
+		t.Errorf("Look with a certificate = %+v; want an answer to who showed it", got)
+	}
+	if _, err := c.Certificate(t.Context(), at); err != nil || <-shown != 0 {
+		t.Errorf("Certificate with a certificate of ours = %v; want that none was shown", err)
+	}
+}
+
 // listen serves raw connections with talk.
 func listen(t *testing.T, talk func(net.Conn)) netip.AddrPort {
 	t.Helper()

@@ -87,20 +87,30 @@ func TestRoundNamesWhoAnswers(t *testing.T) {
 }
 
 func TestRoundFallsBackToApid(t *testing.T) {
-	for name, silence := range map[string]func(net.Conn){
-		"the VIP hangs":    func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
-		"the VIP hangs up": func(c net.Conn) { _ = c.Close() },
+	hangs, hangsUp := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, func(c net.Conn) { _ = c.Close() }
+	for name, tt := range map[string]struct {
+		silence func(net.Conn)
+		late    bool // the first node is named once the others' apid is asked
+	}{
+		"the VIP hangs":    {hangs, false},
+		"the VIP hangs up": {hangsUp, false},
+		"the VIP hangs up, and a node is found later": {hangsUp, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &plane{silence: silence}
+			p := &plane{silence: tt.silence}
 			p.up(t)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // less than a look may take
 			defer cancel()
 			snap := p.snapshot()
 			begun := time.Now()
 			round := p.client.Round(ctx, Handshake)
-			round.Node(p.nodes[0])
+			if !tt.late {
+				round.Node(p.nodes[0])
+			}
 			round.VIP(p.vip)
+			for tt.late && !round.fellBack() && ctx.Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
 			round.Fill(snap)
 			if took := time.Since(begun); took > 2*time.Second {
 				t.Errorf("it took %s; want an end with its context after 1 s", took)
@@ -115,6 +125,29 @@ func TestRoundFallsBackToApid(t *testing.T) {
 				t.Errorf("the VIP = %+v; want the apid of the second node, %s, and why the apiserver is silent", v, p.apid[1])
 			}
 		})
+	}
+}
+
+func (r *Round) fellBack() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mute
+}
+
+func TestRoundLooksAtEachOnce(t *testing.T) {
+	p := &plane{}
+	p.up(t)
+	round := p.client.Round(t.Context(), Handshake)
+	for range 2 {
+		round.Node(p.nodes[0])
+		round.VIP(p.vip)
+	}
+	node, vip := round.nodes[p.nodes[0]], round.vips[p.vip]
+	round.Node(p.nodes[0])
+	round.VIP(p.vip)
+	round.Fill(p.snapshot())
+	if round.nodes[p.nodes[0]] != node || round.vips[p.vip] != vip {
+		t.Error("who was named twice was looked at twice; want once")
 	}
 }
 
