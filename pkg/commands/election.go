@@ -97,15 +97,29 @@ func (h *hustings) fill(nodes *talos.Client, snap *cluster.Snapshot) {
 		return
 	}
 	h.round.Fill(snap)
-	if h.client == nil {
-		return
+	if h.client != nil {
+		settle(h.ctx, nodes, h.client, snap)
 	}
+}
+
+// campaigners are asked whether they campaign. They are a *talos.Client.
+type campaigners interface {
+	Campaigns(ctx context.Context, node, via string) cluster.Seen[[]string]
+}
+
+// queues are asked for on the nodes of a snapshot. They are an *etcd.Client's.
+type queues interface {
+	Collect(context.Context, *cluster.Snapshot)
+}
+
+// settle asks again while there are new candidates that do not campaign.
+func settle(ctx context.Context, nodes campaigners, etcd queues, snap *cluster.Snapshot) {
 	for range settleTimes {
 		before := snap.Idle()
-		if len(before) == 0 || h.ctx.Err() != nil {
+		if len(before) == 0 || ctx.Err() != nil {
 			return
 		}
-		h.ask(nodes, snap, before)
+		askAgain(ctx, nodes, etcd, snap, before)
 		came := func(one cluster.Idle) bool { return !slices.Contains(before, one) }
 		if !slices.ContainsFunc(snap.Idle(), came) {
 			return
@@ -116,15 +130,15 @@ func (h *hustings) fill(nodes *talos.Client, snap *cluster.Snapshot) {
 // settleTimes is how often to ask again while candidates come and go.
 const settleTimes = 3
 
-// ask asks the idle candidates once more whether they campaign, and then for
-// the queue.
+// askAgain asks the idle candidates once more whether they campaign, and then
+// for the queue.
 //
 // The queue and the nodes are asked side by side. A node that just joined may
 // have been asked before it did, and one that just let go, after. But Talos has
 // its finalizer from before its key is written until after that is deleted: a key
 // that is there both before and after its node said that it does not campaign is
 // nobody's.
-func (h *hustings) ask(nodes *talos.Client, snap *cluster.Snapshot, idle []cluster.Idle) {
+func askAgain(ctx context.Context, nodes campaigners, etcd queues, snap *cluster.Snapshot, idle []cluster.Idle) {
 	var wg sync.WaitGroup
 	each := func(do func(*cluster.Node)) {
 		for i := range snap.Nodes {
@@ -134,14 +148,14 @@ func (h *hustings) ask(nodes *talos.Client, snap *cluster.Snapshot, idle []clust
 		}
 		wg.Wait()
 	}
-	each(func(n *cluster.Node) { n.Campaigns = nodes.Campaigns(h.ctx, n.Name, n.Via) })
+	each(func(n *cluster.Node) { n.Campaigns = nodes.Campaigns(ctx, n.Name, n.Via) })
 	again := &cluster.Snapshot{VIPs: slices.Clone(snap.VIPs)}
 	for _, n := range snap.Nodes {
 		if snap.ToldElection(n.Name) {
 			again.Nodes = append(again.Nodes, n)
 		}
 	}
-	h.client.Collect(h.ctx, again)
+	etcd.Collect(ctx, again)
 	if !snap.Renew(again) {
 		each(func(n *cluster.Node) { n.Campaigns = cluster.Missed[[]string](errNoSecondQueue) })
 	}
