@@ -5,17 +5,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/vipctl/vipctl/internal/cli"
+	"github.com/vipctl/vipctl/pkg/config"
+	"github.com/vipctl/vipctl/pkg/kube"
 	"github.com/vipctl/vipctl/pkg/report"
 )
 
@@ -225,5 +230,67 @@ func TestContextsAreCompletedInLists(t *testing.T) {
 		if got, _ := h.f.completeContexts(nil, nil, typed); !slices.Equal(got, want) {
 			t.Errorf("completeContexts(%q) = %q; want %q", typed, got, want)
 		}
+	}
+}
+
+// Every flag either holds for each of several clusters or is refused.
+func TestEveryFlagOfOneClusterIsRefusedWithSeveral(t *testing.T) {
+	ofEach := []string{
+		"all-contexts", "context", "talosconfig", "siderov1-keys-dir", "timeout", "output", "help", "election",
+		"wait", "only", "skip", "category", "fail-on", "without", "no-color", "config",
+	}
+	h := newHarness(t)
+	h.f.flags.AllContexts = true
+	for _, cmd := range newRootCommand(h.f).Commands() {
+		if !slices.Contains([]string{"owner", "etcd", "doctor"}, cmd.Name()) {
+			continue
+		}
+		h.f.flags.AllContexts = true
+		cmd.InheritedFlags() // merges those of the root
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+			if slices.Contains(ofEach, flag.Name) {
+				return
+			}
+			flag.Changed = true
+			defer func() { flag.Changed = false }()
+			if err := h.f.checkContexts(cmd); err == nil || !strings.Contains(err.Error(), "--"+flag.Name+" is for one cluster") {
+				t.Errorf("vipctl %s --all-contexts --%s: %v; want that it is for one cluster", cmd.Name(), flag.Name, err)
+			}
+		})
+	}
+}
+
+// A VIP and a kubeconfig that the environment or a file names are one cluster's:
+// no other is asked for the one, and none is shown the other.
+func TestOneOfSeveralContextsTakesNothingOfAnother(t *testing.T) {
+	h := newHarness(t)
+	h.f.flags.AllContexts, h.f.flags.Talosconfig, h.f.flags.Timeout = true, contextsFile(t, "a", "b"), time.Second
+	theirs := &config.Config{VIPs: []netip.Addr{netip.MustParseAddr("10.5.0.50")}}
+	h.f.Config = func() (*config.Config, error) { return theirs, nil }
+	h.f.Kube = func() (*kube.Client, error) { return nil, errors.New("the kubeconfig was read") }
+	names, open, err := h.f.contexts()
+	if err != nil || !slices.Equal(names, []string{"a", "b"}) {
+		t.Fatalf("contexts = %q, %v; want a and b", names, err)
+	}
+	for _, name := range names {
+		one := open(name)
+		if cfg, err := one.Config(); err != nil || len(cfg.VIPs) > 0 {
+			t.Errorf("%s is asked for %v, %v; want its own VIPs only", name, cfg.VIPs, err)
+		}
+		if client, err := one.Kube(); err != nil || client.Authenticated() {
+			t.Errorf("%s: the kubeconfig is used: %v; want it left alone", name, err)
+		}
+	}
+	if len(theirs.VIPs) != 1 {
+		t.Errorf("the configuration has the VIPs %v now; want it as it was", theirs.VIPs)
+	}
+}
+
+func TestEachLineOfAWarningIsNamed(t *testing.T) {
+	var out strings.Builder
+	var mu sync.Mutex
+	text := "warning: one\nhint: two\n"
+	if n, err := (&named{mu: &mu, to: &out, name: "b"}).Write([]byte(text)); n != len(text) || err != nil || out.String() != "b: warning: one\nb: hint: two\n" {
+		t.Errorf("Write = %d, %v, and wrote %q; want %d, and the name before each line", n, err, out.String(), len(text))
 	}
 }

@@ -5,14 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -220,5 +224,64 @@ func TestNoVIPIsKnown(t *testing.T) {
 				t.Errorf("%s: owner says %q; want %q in it", tt.name, h.out, part)
 			}
 		}
+	}
+}
+
+// Every flag of a command either says what is shown, or whom to ask and how: then
+// it makes no sense with a snapshot, and to pass over it in silence would mislead.
+func TestEveryFlagThatAsksIsRefusedWithASnapshot(t *testing.T) {
+	shows := map[string][]string{
+		"owner":  {"from", "help", "output", "nodes", "vip", "save", "no-color", "config"},
+		"etcd":   {"from", "help", "output", "nodes", "save", "without", "no-color", "config"},
+		"doctor": {"from", "help", "output", "nodes", "save", "only", "skip", "category", "fail-on", "no-color", "config"},
+	}
+	for _, cmd := range newRootCommand(newHarness(t).f).Commands() {
+		if shows[cmd.Name()] == nil {
+			continue
+		}
+		cmd.InheritedFlags() // merges those of the root
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+			if slices.Contains(shows[cmd.Name()], flag.Name) {
+				return
+			}
+			flag.Changed = true
+			defer func() { flag.Changed = false }()
+			if err := (&snapshotFlags{From: "x"}).check(cmd); err == nil || !strings.Contains(err.Error(), "--"+flag.Name) {
+				t.Errorf("vipctl %s --%s --from x: %v; want that they exclude each other, or that it only shows", cmd.Name(), flag.Name, err)
+			}
+		})
+	}
+}
+
+func TestASnapshotIsForItsOwnerToRead(t *testing.T) {
+	info, err := os.Stat(file(t, kept("cp-1")))
+	if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("the snapshot has the mode %v, %v; want 0600", info.Mode(), err)
+	}
+}
+
+func TestWhatCannotBeSavedIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none", "snapshot.json")
+	if err := saveSnapshot(path, kept("cp-1")); err == nil || !strings.Contains(err.Error(), " "+path+": ") {
+		t.Errorf("saveSnapshot(%s) = %v; want an error that names that file, not the one beside it", path, err)
+	}
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip(err)
+	}
+	if err := saveSnapshot("/dev/full", kept("cp-1")); err == nil {
+		t.Error("saveSnapshot(/dev/full) = nil; want that it is full")
+	}
+}
+
+// Nobody may ever write to a pipe. The command ends all the same.
+func TestWaitingForASnapshotCanBeInterrupted(t *testing.T) {
+	h := newHarness(t)
+	never, writer := io.Pipe()
+	defer func() { _ = writer.Close() }()
+	h.f.Streams.In = never
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if snap, err := h.f.readSnapshot(ctx, "-"); snap != nil || err != context.DeadlineExceeded {
+		t.Errorf("readSnapshot(interrupted) = %v, %v; want that it was, and nothing else", snap, err)
 	}
 }
