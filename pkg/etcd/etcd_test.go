@@ -24,6 +24,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -55,6 +56,9 @@ func TestNothingButReads(t *testing.T) {
 	c.Collect(t.Context(), snap)
 	if got, want := e.seen(), []string{callRange, callTimeToLive}; !slices.Equal(got, want) {
 		t.Errorf("calls that were sent = %q; want %q", got, want)
+	}
+	if want := []string{rpctypes.MetadataHasLeader, rpctypes.MetadataHasLeader}; !slices.Equal(e.leaders, want) {
+		t.Errorf("the reads want a leader: %q; want that each does, for without one a member keeps them waiting", e.leaders)
 	}
 	var keys []string
 	for _, r := range e.ranges {
@@ -128,6 +132,13 @@ func TestElectionsOfANode(t *testing.T) {
 		{"the keys of another VIP with the same beginning", &fakeEtcd{queue: answering(key("10.5.0.500", "cp-1", 1, 7))}, "its answer has a key that was not asked for", ""},
 		{"an answer without a revision", &fakeEtcd{queue: func(*pb.RangeRequest) (*pb.RangeResponse, error) { return &pb.RangeResponse{}, nil }}, "its answer has no revision", ""},
 		{"an answer that is too large", &fakeEtcd{queue: answering(key("10.5.0.50", strings.Repeat("x", maxAnswer), 1, 7))}, "its answer is too large", ""},
+		{"a queue of which more is to come", &fakeEtcd{queue: func(r *pb.RangeRequest) (*pb.RangeResponse, error) {
+			resp, err := answering(key("10.5.0.50", "cp-1", 1, 7))(r)
+			resp.More = true
+			return resp, err
+		}}, "more than 64 keys are in the queue", ""},
+		{"a name without end is cut off", &fakeEtcd{queue: answering(key("10.5.0.50", strings.Repeat("x", 4*maxName), 1, 7)), lease: lasting(60, 41)},
+			"", strings.Repeat("x", maxName) + " 1 41/60"},
 		{"a queue that is too long", &fakeEtcd{queue: answering(slices.Repeat([]*mvccpb.KeyValue{key("10.5.0.50", "x", 1, 7)}, maxCandidates+1)...)},
 			"more than 64 keys are in the queue", ""},
 	}
@@ -267,6 +278,14 @@ func TestRound(t *testing.T) {
 			r.Fill(snap)
 			if got := first.count() - before; got != 2 {
 				t.Errorf("%d calls; want the queue and a lease once", got)
+			}
+			if len(r.members) != 3 {
+				t.Errorf("%d connections; want one a node", len(r.members))
+			}
+			for addr, m := range r.members {
+				if state := m.conn.GetState(); state != connectivity.Shutdown {
+					t.Errorf("the connection to %s is %s after Fill; want it closed", addr, state)
+				}
 			}
 			views := snap.VIPs[0].Elections
 			if len(views) != 3 || !views[0].Election.Known() || !views[1].Election.Known() ||

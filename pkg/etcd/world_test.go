@@ -17,9 +17,11 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -141,13 +143,16 @@ type fakeEtcd struct {
 	queue  func(*pb.RangeRequest) (*pb.RangeResponse, error)
 	lease  func(context.Context, int64) (*pb.LeaseTimeToLiveResponse, error)
 	mu     sync.Mutex
-	calls  []string // mu guards calls and ranges
+	calls  []string // mu guards calls, ranges and leaders
 	ranges []*pb.RangeRequest
+	// leaders are what each read said of the leader that it takes.
+	leaders []string
 }
 
-func (e *fakeEtcd) Range(_ context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
+func (e *fakeEtcd) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
 	e.mu.Lock()
 	e.ranges = append(e.ranges, r)
+	e.leaders = append(e.leaders, metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataRequireLeaderKey)...)
 	e.mu.Unlock()
 	return e.queue(r)
 }

@@ -175,6 +175,14 @@ func TestReasonsAreShort(t *testing.T) {
 	}
 }
 
+func TestNewRefusesATimeoutOfNothing(t *testing.T) {
+	for _, timeout := range []time.Duration{0, -time.Second} {
+		if c, err := New(&Config{}, timeout); err == nil {
+			t.Errorf("New(%s) = %v; want an error", timeout, c)
+		}
+	}
+}
+
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -199,6 +207,7 @@ func TestLoad(t *testing.T) {
 		{"a word", "", write("word", "cp-1"), "word: it is no kubeconfig"},
 		{"the second of two is a directory", "", token + string(os.PathListSeparator) + dir, ": " + dir + ": is a directory"},
 		{"a context that is not there", write("context", `{"current-context":"b"}`), "", "context"},
+		{"a certificate whose file is missing", write("missing", `{"current-context":"a","contexts":[{"name":"a","context":{"cluster":"a","user":"a"}}],"clusters":[{"name":"a","cluster":{"server":"https://127.0.0.1:6443"}}],"users":[{"name":"a","user":{"client-certificate":"gone.crt","client-key":"gone.key"}}]}`), "", "gone.crt"},
 		{"no kubeconfig", write("garbage", "\x00"), "", "garbage"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
