@@ -1,10 +1,14 @@
 package talos
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	cosiv1alpha1 "github.com/cosi-project/runtime/api/v1alpha1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 func TestBounded(t *testing.T) {
@@ -40,5 +44,27 @@ func TestBounded(t *testing.T) {
 				t.Errorf("bounded = %v; want it refused: %v", err, tt.refused)
 			}
 		})
+	}
+}
+
+// tiny is a stream of empty messages without an end.
+type tiny struct{ grpc.ClientStream }
+
+func (tiny) RecvMsg(any) error { return nil }
+
+// What is empty on the wire still takes memory here.
+func TestAListOfNothingHasAnEnd(t *testing.T) {
+	const most = answerLimit / leastOfList
+	for name, end := range map[string]bool{"/resource.State/List": true, "/resource.State/Watch": false} {
+		stream, err := boundStream(t.Context(), nil, nil, name, func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+			return tiny{}, nil
+		})
+		n := 0
+		for ; err == nil && n <= 2*most; n++ {
+			err = stream.RecvMsg(&cosiv1alpha1.ListResponse{})
+		}
+		if ended := status.Code(err) == codes.ResourceExhausted && n == most+1; ended != end {
+			t.Errorf("%s ended with %v after %d messages; want it ended after %d: %v", name, err, n, most, end)
+		}
 	}
 }

@@ -307,6 +307,32 @@ func TestRoleDenied(t *testing.T) {
 	}
 }
 
+// os:etcd:backup may list the members, and nothing of any node: with that alone
+// there would be rows of nothing but refusals.
+func TestTheRightToListMembersIsNotEnough(t *testing.T) {
+	w := newWorld(t)
+	for _, n := range threeNodes(w) {
+		n.denied.Store(true)
+		n.backup.Store(true)
+	}
+	_, err := w.client("10.5.0.2", "10.5.0.3").Collect(t.Context(), CollectOptions{Facts: Ownership})
+	if _, ok := errors.AsType[*RightsError](err); !ok {
+		t.Errorf("Collect as os:etcd:backup = %v; want that nothing may be read", err)
+	}
+}
+
+// A second look at etcd takes half of the time that there is, at the most.
+func TestTheSecondLookAtEtcdHasItsShare(t *testing.T) {
+	w := newWorld(t)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := w.client("10.5.0.2")
+	snap, err := c.Collect(ended, CollectOptions{Again: time.Hour})
+	if want := (c.cfg.Timeout / 2).Seconds(); !errors.Is(err, context.Canceled) || snap.EtcdLaterAfter != want {
+		t.Errorf("Collect = %v, with a second look after %v s; want one after %v s", err, snap.EtcdLaterAfter, want)
+	}
+}
+
 func TestNoRights(t *testing.T) {
 	w := newWorld(t)
 	nodes := threeNodes(w)

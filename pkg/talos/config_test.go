@@ -172,3 +172,26 @@ func FuzzLoad(f *testing.F) {
 		_ = c.Close()
 	})
 }
+
+// When a certificate is good is told by both of its ends.
+func TestWhenACertificateIsGood(t *testing.T) {
+	w := newWorld(t)
+	cfg, err := Load(Options{Talosconfig: w.talosconfig(w.bundle, role.Reader, time.Hour, []string{"10.5.0.2"}, nil), Timeout: -time.Second})
+	if err != nil || cfg.Timeout != DefaultTimeout {
+		t.Fatalf("Load with a negative timeout = %+v, %v; want %s", cfg, err, DefaultTimeout)
+	}
+	for _, tt := range []struct {
+		name string
+		now  time.Time
+		want string
+	}{
+		{"today", time.Now(), ""},
+		{"this machine's clock is years behind", time.Now().AddDate(-9, 0, 0), "is not valid before"},
+		{"it is too late", time.Now().Add(2 * time.Hour), "expired at"},
+	} {
+		err := cfg.check(cfg.file.Contexts[cfg.Context], tt.now)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: check = %v; want %q", tt.name, err, tt.want)
+		}
+	}
+}

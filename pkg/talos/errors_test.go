@@ -69,3 +69,28 @@ func TestUnreachableNamesEachEndpointOnce(t *testing.T) {
 		t.Errorf("unreachable = %q; want %q", err, want)
 	}
 }
+
+// A refusal is for want of rights only where others may: a node that does not know
+// a resource refuses it to everybody.
+func TestWhoRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name             string
+		err              error
+		answered, denied bool
+	}{
+		{"an answer", nil, true, false},
+		{"a role that may not", status.Error(codes.PermissionDenied, "not authorized"), true, true},
+		{"a resource that this Talos does not know", status.Error(codes.PermissionDenied, `resource type "X" is not supported`), true, false},
+		{"a call that this Talos does not know", status.Error(codes.Unimplemented, "unknown method"), true, false},
+		{"an endpoint that forwards nothing", status.Error(codes.PermissionDenied, "no request forwarding"), false, true},
+		{"a node that is down", status.Error(codes.Unavailable, "connection refused"), false, false},
+		{"a node that hangs", context.DeadlineExceeded, false, false},
+	} {
+		if got := answered(tt.err); got != tt.answered {
+			t.Errorf("%s: answered(%v) = %t; want %t", tt.name, tt.err, got, tt.answered)
+		}
+		if got := denied(tt.err); got != tt.denied {
+			t.Errorf("%s: denied(%v) = %t; want %t", tt.name, tt.err, got, tt.denied)
+		}
+	}
+}
