@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -172,6 +173,8 @@ func TestWhomEachWitnessNames(t *testing.T) {
 
 		{"apid shows whose it is where no apiserver does", three(deaf("refused"), theAddress(func(v *VIP) { v.Apid = Got(Certificate{Fingerprint: "a2"}) })), "certificate cp-2"},
 		{"apid's is nobody's", three(deaf("refused"), theAddress(func(v *VIP) { v.Apid = Got(Certificate{Fingerprint: "f1"}) })), "certificate !f1"},
+		{"apid's may be the owner's, whose own is not known", three(deaf("refused"), on(1, func(n *Node) { n.Apid = Missed[Certificate](errDown) }), theAddress(func(v *VIP) { v.Apid = Got(Certificate{Fingerprint: "f1"}) })),
+			"certificate? apid's certificate fits no node that answered, and may be that of cp-1"},
 		{"apid is deaf, too", three(deaf("refused"), theAddress(func(v *VIP) { v.Apid = Missed[Certificate](errDown) })), "certificate? refused"},
 		{"apid alone was asked, and is deaf", three(theAddress(func(v *VIP) { v.Apid = Missed[Certificate](errDown) })), "certificate? no answer"},
 
@@ -328,6 +331,32 @@ func TestClaimsLeadToAVerdict(t *testing.T) {
 }
 
 // An address is held on whatever link, so that nobody hides it by not naming one.
+// That there may be other nodes counts only where none of those that are known has
+// the VIP, and where some node answered that could have named them.
+func TestWhoMayBeBesideTheKnownNodes(t *testing.T) {
+	deafEtcd, silent := roll(Missed[[]Member](errDown)), func(s *Snapshot) {
+		for i := range s.Nodes {
+			s.Nodes[i].Addresses = Missed[[]Address](errDown)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		s      *Snapshot
+		others bool
+	}{
+		{"nobody has the VIP, and nobody names the nodes", three(let, deafEtcd), true},
+		{"one has the VIP", three(deafEtcd), false},
+		{"etcd names the nodes", three(let, roll(Got([]Member{{ID: "a1", Hostname: "cp-1"}}))), false},
+		{"nobody asked for the nodes", three(let), false},
+		{"all are silent, each for itself", three(let, deafEtcd, silent), false},
+	} {
+		got := slices.ContainsFunc(tt.s.Claims(theVIP), func(c vip.Claim) bool { return c.From == Others })
+		if got != tt.others {
+			t.Errorf("%s: Claims(%s) = %v; want a claim of others: %t", tt.name, theVIP, tt.s.Claims(theVIP), tt.others)
+		}
+	}
+}
+
 func TestAnAddressOnALinkWithoutANameIsHeld(t *testing.T) {
 	s := three(on(2, carries("10.5.0.50/32", "")))
 	if got := vip.Judge(s.Claims(theVIP)); got.Ownership != vip.SplitBrain || s.Nodes[1].Holds(theVIP).Value() != UnnamedLink {

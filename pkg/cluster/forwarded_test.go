@@ -29,6 +29,7 @@ func TestWhomAWitnessNamesThroughAProxy(t *testing.T) {
 		{"and no node is seen from here", three(forwarded, shows("f9"), unseen), "certificate? " + elsewhere},
 		{"nobody listens on the VIP here", three(forwarded, deaf("no route to host"), unseen), "certificate? no route to host"},
 		{"apid's certificate is a node's", three(forwarded, deaf("refused"), apid("a2"), named(2)), "certificate cp-2"},
+		{"apid's is shown at the node's address as well, and not for its name: a stranger has both", three(forwarded, deaf("refused"), apid("a2")), "certificate? " + elsewhere},
 		{"apid's certificate is nobody's", three(forwarded, deaf("refused"), apid("a9")), "certificate? " + elsewhere},
 
 		{"the wire answers with a node's hardware address", three(forwarded, answeredBy("02:00:00:00:00:02")), "arp cp-2"},
