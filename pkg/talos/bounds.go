@@ -2,6 +2,7 @@ package talos
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	cosiv1alpha1 "github.com/cosi-project/runtime/api/v1alpha1"
@@ -72,7 +73,23 @@ func (s *boundedStream) RecvMsg(m any) error {
 			return status.Errorf(codes.ResourceExhausted, "the list is larger than max (%d)", answerLimit)
 		}
 	}
+	passOverUnknown(m)
 	return bounded(m)
+}
+
+// passOverUnknown takes the events out of a message of a watch that are of a type
+// which a newer Talos may send. The runtime would take each for a creation, of
+// nothing or of what is not there (cosi-project/runtime v1.14.1
+// pkg/state/protobuf/client/client.go watchAdapter).
+func passOverUnknown(message any) {
+	m, ok := message.(*cosiv1alpha1.WatchResponse)
+	if !ok {
+		return
+	}
+	m.Event = slices.DeleteFunc(m.GetEvent(), func(e *cosiv1alpha1.Event) bool {
+		_, known := cosiv1alpha1.EventType_name[int32(e.GetEventType())]
+		return !known
+	})
 }
 
 // bounded refuses a message of which one resource is out of all measure.

@@ -63,6 +63,7 @@ type fakeNode struct {
 	unknown   resource.Type // a type, "" is none; that this version does not know
 	deaf      atomic.Bool   // watches of resources bring nothing more
 	stuck     atomic.Bool   // nor do those that begin now, after their head
+	tomorrow  atomic.Bool   // watches of resources bring events of unknown types too
 	listed    atomic.Int32  // how often it was asked for its addresses
 	events    chan *machineapi.Event
 	reboots   atomic.Int32

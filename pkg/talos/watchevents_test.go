@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	cosiv1alpha1 "github.com/cosi-project/runtime/api/v1alpha1"
+	"github.com/cosi-project/runtime/pkg/resource"
+	"github.com/cosi-project/runtime/pkg/resource/protobuf"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -32,10 +35,34 @@ type deafStream struct {
 	sent int // used by one goroutine
 }
 
+// ofTomorrow are events of a type that is not known here: one of nothing, and one
+// of an address that is not there.
+func ofTomorrow() *cosiv1alpha1.WatchResponse {
+	return &cosiv1alpha1.WatchResponse{Event: []*cosiv1alpha1.Event{{EventType: 77}, {EventType: 77, Resource: wire(addressStatus("10.5.0.50/32"))}}}
+}
+
+// wire is a resource as it is sent.
+func wire(r resource.Resource) *cosiv1alpha1.Resource {
+	generic, err := protobuf.FromResource(r)
+	if err != nil {
+		panic(err)
+	}
+	sent, err := generic.Marshal()
+	if err != nil {
+		panic(err)
+	}
+	return sent
+}
+
 func (s *deafStream) SendMsg(m any) error {
 	s.sent++
 	if s.node.deaf.Load() || s.node.stuck.Load() && s.sent > 1 {
 		return nil
+	}
+	if s.sent > 1 && s.node.tomorrow.Load() {
+		if err := s.ServerStream.SendMsg(ofTomorrow()); err != nil {
+			return err
+		}
 	}
 	return s.ServerStream.SendMsg(m)
 }
@@ -102,6 +129,28 @@ func TestWatchAddressesOverADeafWatch(t *testing.T) {
 	n.carry("10.5.0.50/32")
 	if got := seen.next(t); got.Gap != nil || !got.Holds(vip) {
 		t.Errorf("acquired: %+v; want the VIP", got)
+	}
+}
+
+// What a newer Talos tells of in a way of its own is passed over: it neither
+// breaks the watch, nor is it an address.
+func TestWatchOfANewerTalos(t *testing.T) {
+	w := newWorld(t)
+	n := w.node("cp-1", "10.5.0.2", 0xa1)
+	n.tomorrow.Store(true)
+	c, seen := w.client("10.5.0.2"), &watched{more: make(chan struct{}, 100)}
+	go func() { _ = c.WatchAddresses(t.Context(), "10.5.0.2", seen.report) }()
+	vip := netip.MustParseAddr("10.5.0.50")
+	for i, want := range []int{2, 3, 2} {
+		if got := seen.next(t); got.Gap != nil || len(got.Present) != want || got.Holds(vip) {
+			t.Fatalf("change %d is %+v; want %d addresses, and no VIP", i, got, want)
+		}
+		switch i {
+		case 0:
+			n.carry("10.5.0.60/32")
+		case 1:
+			n.shed("10.5.0.60/32")
+		}
 	}
 }
 
