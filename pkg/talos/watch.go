@@ -3,6 +3,7 @@ package talos
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -53,7 +54,8 @@ func (c AddressChange) Holds(addr netip.Addr) bool {
 
 // WatchAddresses reports the addresses of a node when it starts, whenever they
 // change, when they are lost from sight, and when they are seen again, until ctx
-// ends. Calls of report come one at a time. After a loss it connects anew after
+// ends. Calls of report come one at a time; one that takes longer than a second
+// is a gap too, for what happened meanwhile is not known to be new. After a loss it connects anew after
 // 100 ms, later every 500 ms, over connections of its own: also where a node
 // answers and hangs up again and again. It returns nil when ctx ends; an error
 // means that the node is not known.
@@ -216,6 +218,9 @@ func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, as
 		w.heard.Store(&now)
 		w.seen++
 		w.report(AddressChange{At: now, Heard: now, Node: w.name, Present: known.prefixes()})
+		if held := time.Since(now); held > watchPatience {
+			return fmt.Errorf("what it told was not taken for %s", seconds(held))
+		}
 	}
 }
 

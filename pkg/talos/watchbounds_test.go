@@ -2,6 +2,7 @@ package talos
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,33 @@ func TestFloodOfEvents(t *testing.T) {
 	asked, most := n.listed.Load()-before, int32(time.Since(begun)/watchHinted)+3
 	if asked < 2 || asked > most || sent < 100 {
 		t.Errorf("asked %d times after %d events; want it twice at least, and %d times at most", asked, sent, most)
+	}
+}
+
+// Where nobody takes a change for long, what comes after it is not told as new.
+func TestChangeThatIsNotTaken(t *testing.T) {
+	w := newWorld(t)
+	n := w.node("cp-1", "10.5.0.2", 0xa1)
+	changes := make(chan AddressChange)
+	go func() {
+		_ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", func(c AddressChange) { changes <- c })
+	}()
+	<-changes
+	n.carry("10.5.0.50/32")
+	time.Sleep(watchPatience / 4) // it waits to be taken
+	n.shed("10.5.0.50/32")
+	shed := time.Now()
+	n.carry("10.5.0.60/32")
+	time.Sleep(watchPatience * 5 / 4)
+	taken := time.Now()
+	if first := <-changes; first.At.After(shed) || len(first.Present) != 3 {
+		t.Errorf("%+v is told; want what was so before %v", first, shed)
+	}
+	if gap := <-changes; gap.Gap == nil || !strings.Contains(gap.Gap.Error(), "was not taken for 1.") || gap.Heard.After(shed) {
+		t.Errorf("%+v is told; want a gap from before %v", gap, shed)
+	}
+	if now := <-changes; now.Gap != nil || now.At.Before(taken) || len(now.Present) != 3 {
+		t.Errorf("%+v is told; want what is so now", now)
 	}
 }
 
