@@ -118,9 +118,15 @@ func (f *Factory) watchOwner(ctx context.Context, format string) error {
 	return w.run(ctx)
 }
 
+// watchedNodes are those of a cluster: a talos.Client.
+type watchedNodes interface {
+	Collect(context.Context, talos.CollectOptions) (*cluster.Snapshot, error)
+	WatchAddressesVia(ctx context.Context, node, endpoint string, report func(talos.AddressChange)) error
+}
+
 // ownerWatch joins the watches of all nodes.
 type ownerWatch struct {
-	client *talos.Client
+	client watchedNodes
 	known  *watching
 	print  func(...report.OwnershipEvent) error
 
@@ -152,11 +158,11 @@ func (w *ownerWatch) run(ctx context.Context) error {
 		case c := <-w.changes:
 			events = w.known.heard(c.node, c.AddressChange)
 		case snap := <-w.snaps:
-			events = w.known.found(time.Now(), snap, first)
+			events = append(w.waiting(), w.known.found(time.Now(), snap, first)...)
 			first, next = false, time.Now().Add(searchEvery)
 			w.follow(ctx)
 		case <-wake.C:
-			events = w.known.wait(time.Now())
+			events = append(w.waiting(), w.known.wait(time.Now())...)
 			if !next.IsZero() && !time.Now().Before(next) {
 				next = time.Time{} // until the answer
 				w.search(ctx)
@@ -170,6 +176,20 @@ func (w *ownerWatch) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// waiting takes what the nodes' watches have told while something else was
+// printed: it is older than now, and decides what is so now.
+func (w *ownerWatch) waiting() (events []report.OwnershipEvent) {
+	for range w.known.nodes { // each has one at most
+		select {
+		case c := <-w.changes:
+			events = append(events, w.known.heard(c.node, c.AddressChange)...)
+		default:
+			return events
+		}
+	}
+	return events
 }
 
 // earliest is the first of the times that are given, and an hour from now where

@@ -1,0 +1,126 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/report"
+	"github.com/vipctl/vipctl/pkg/talos"
+	"github.com/vipctl/vipctl/pkg/vip"
+)
+
+// fakeNodes are nodes whose watches tell what a test makes them tell. It is used
+// in a bubble, where nothing runs beside anything for long.
+type fakeNodes struct {
+	found   string // by every search
+	strange string // a node that no watch finds, "" for none
+	watches map[string]func(talos.AddressChange)
+	begun   int // watches
+}
+
+func (f *fakeNodes) Collect(context.Context, talos.CollectOptions) (*cluster.Snapshot, error) {
+	return watchedCluster(f.found), nil
+}
+
+func (f *fakeNodes) WatchAddressesVia(ctx context.Context, node, _ string, report func(talos.AddressChange)) error {
+	f.begun++
+	if node == f.strange {
+		return errors.New("no control-plane node is called so")
+	}
+	f.watches[node] = report
+	<-ctx.Done()
+	return nil
+}
+
+// tell lets a node's watch tell that it has the VIP, or is free of it, and
+// returns when that is taken.
+func (f *fakeNodes) tell(name string, has bool) {
+	c := talos.AddressChange{At: time.Now(), Heard: time.Now(), Node: name}
+	if has {
+		c.Present = []netip.Prefix{netip.PrefixFrom(watchedVIP, 32)}
+	}
+	f.watches[name](c)
+}
+
+// watchFake watches such nodes until the returned end is called. Each event is
+// given to print.
+func watchFake(t *testing.T, found, strange string, print func(report.OwnershipEvent) error) (f *fakeNodes, end func()) {
+	t.Helper()
+	f = &fakeNodes{found: found, strange: strange, watches: map[string]func(talos.AddressChange){}}
+	snap := watchedCluster(found)
+	snap.TakenAt = time.Now()
+	claims := snap.Claims(watchedVIP)
+	w := &ownerWatch{
+		client:  f,
+		known:   newWatching(report.NewOwnership(snap, report.Judged{VIP: watchedVIP, Claims: claims, Verdict: vip.Judge(claims)}), 0),
+		changes: make(chan nodeChange), snaps: make(chan *cluster.Snapshot),
+		print: func(events ...report.OwnershipEvent) error {
+			for _, e := range events {
+				if err := print(e); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.run(ctx) }()
+	synctest.Wait()
+	return f, func() {
+		t.Helper()
+		cancel()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("the watch ends with %v; want nil", err)
+			}
+		default:
+			t.Error("the watch goes on; want its end")
+		}
+	}
+}
+
+// What was told while a line could not be printed is older than the end of that:
+// it keeps its time, and a handover is no split brain for it.
+func TestWatchOfASlowReader(t *testing.T) {
+	for range 20 { // which of several is taken first is left to chance
+		synctest.Test(t, func(t *testing.T) {
+			var (
+				got  []string
+				told time.Time
+			)
+			free, slow := make(chan struct{}), true
+			f, end := watchFake(t, "cp-1 has, cp-2 free", "", func(e report.OwnershipEvent) error {
+				if slow {
+					slow = false
+					<-free
+				}
+				got = append(got, e.Verdict)
+				if e.Verdict == "owned" && !e.At.Equal(told) {
+					t.Errorf("it was so at %v; want %v", e.At, told)
+				}
+				return nil
+			})
+			f.tell("cp-2", true)
+			synctest.Wait()
+			time.Sleep(time.Second)
+			told = time.Now()
+			go f.tell("cp-1", false)
+			time.Sleep(searchEvery)
+			close(free)
+			synctest.Wait()
+			if all := strings.Join(got, " "); all != "disputed owned" {
+				t.Errorf("the verdicts are %q; want no split brain", all)
+			}
+			end()
+		})
+	}
+}
