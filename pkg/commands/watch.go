@@ -107,11 +107,12 @@ func (f *Factory) watchOwner(ctx context.Context, format string) error {
 		}
 		return nil
 	}
-	if format == report.Table || format == report.Wide {
-		err = f.write(format, doc)
-	} else {
-		err = w.print(report.NewLook(doc)...)
-	}
+	err = unlessEnded(ctx, func() error {
+		if format == report.Table || format == report.Wide {
+			return f.write(format, doc)
+		}
+		return w.print(report.NewLook(doc)...)
+	})
 	if err != nil {
 		return err
 	}
@@ -172,7 +173,7 @@ func (w *ownerWatch) run(ctx context.Context) error {
 		if soon := time.Now().Add(searchInTrouble); w.known.silent() && next.After(soon) {
 			next = soon
 		}
-		if err := w.print(events...); err != nil {
+		if err := unlessEnded(ctx, func() error { return w.print(events...) }); err != nil {
 			return err
 		}
 	}
@@ -190,6 +191,19 @@ func (w *ownerWatch) waiting() (events []report.OwnershipEvent) {
 		}
 	}
 	return events
+}
+
+// unlessEnded is what write returns, or nil once ctx has ended: a pipe that nobody
+// reads must not keep a watch from its end. The write is left to itself then.
+func unlessEnded(ctx context.Context, write func() error) error {
+	written := make(chan error, 1)
+	go func() { written <- write() }()
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // earliest is the first of the times that are given, and an hour from now where

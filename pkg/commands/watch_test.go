@@ -88,6 +88,21 @@ func watchFake(t *testing.T, found, strange string, print func(report.OwnershipE
 	}
 }
 
+// A pipe that nobody reads keeps no watch from its end.
+func TestWatchThatNobodyReadsEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full := make(chan struct{})
+		defer close(full)
+		f, end := watchFake(t, "cp-1 has, cp-2 free", "", func(report.OwnershipEvent) error {
+			<-full
+			return nil
+		})
+		f.tell("cp-1", false)
+		synctest.Wait()
+		end()
+	})
+}
+
 // What was told while a line could not be printed is older than the end of that:
 // it keeps its time, and a handover is no split brain for it.
 func TestWatchOfASlowReader(t *testing.T) {
