@@ -140,6 +140,7 @@ type ownerWatch struct {
 type nodeChange struct {
 	node *watchedNode
 	talos.AddressChange
+	over bool // the watch has ended
 }
 
 // run prints events until ctx ends, or nobody reads them.
@@ -157,7 +158,7 @@ func (w *ownerWatch) run(ctx context.Context) error {
 			wake.Stop()
 			return nil
 		case c := <-w.changes:
-			events = w.known.heard(c.node, c.AddressChange)
+			events = w.take(c)
 		case snap := <-w.snaps:
 			events = append(w.waiting(), w.known.found(time.Now(), snap, first)...)
 			first, next = false, time.Now().Add(searchEvery)
@@ -179,13 +180,20 @@ func (w *ownerWatch) run(ctx context.Context) error {
 	}
 }
 
+func (w *ownerWatch) take(c nodeChange) []report.OwnershipEvent {
+	if c.over {
+		c.node.stop() // the next search begins another
+	}
+	return w.known.heard(c.node, c.AddressChange)
+}
+
 // waiting takes what the nodes' watches have told while something else was
 // printed: it is older than now, and decides what is so now.
 func (w *ownerWatch) waiting() (events []report.OwnershipEvent) {
 	for range w.known.nodes { // each has one at most
 		select {
 		case c := <-w.changes:
-			events = append(events, w.known.heard(c.node, c.AddressChange)...)
+			events = append(events, w.take(c)...)
 		default:
 			return events
 		}
@@ -242,17 +250,21 @@ func (w *ownerWatch) follow(ctx context.Context) {
 		one, cancel := context.WithCancel(ctx)
 		n.end = cancel
 		w.wg.Go(func() {
-			err := w.client.WatchAddressesVia(one, name, via, func(c talos.AddressChange) { w.tell(one, n, c) })
+			err := w.client.WatchAddressesVia(one, name, via, func(c talos.AddressChange) { w.tell(one, nodeChange{n, c, false}) })
 			if err != nil { // the last search did not find it
-				w.tell(one, n, talos.AddressChange{At: time.Now(), Gap: err})
+				w.tell(one, nodeChange{n, talos.AddressChange{At: time.Now(), Gap: err}, true})
 			}
 		})
 	}
 }
 
-func (w *ownerWatch) tell(ctx context.Context, n *watchedNode, c talos.AddressChange) {
+// tell passes on what a watch told, unless that was let go meanwhile.
+func (w *ownerWatch) tell(ctx context.Context, c nodeChange) {
+	if ctx.Err() != nil {
+		return
+	}
 	select {
-	case w.changes <- nodeChange{n, c}:
+	case w.changes <- c:
 	case <-ctx.Done():
 	}
 }

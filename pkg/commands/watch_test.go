@@ -139,3 +139,31 @@ func TestWatchOfASlowReader(t *testing.T) {
 		})
 	}
 }
+
+// A node that a watch did not find is watched once a search has found it.
+func TestWatchOfANodeThatIsFoundLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		f, end := watchFake(t, "cp-1 has, cp-2 free", "cp-2", func(e report.OwnershipEvent) error {
+			got = append(got, e.Type)
+			return nil
+		})
+		time.Sleep(4 * searchInTrouble)
+		synctest.Wait()
+		if want := "gap"; strings.Join(got, " ") != want || f.begun < 4 || f.begun > 6 {
+			t.Fatalf("a node that is not found makes %v, and %d watches; want %s, and one a search", got, f.begun, want)
+		}
+		f.strange = ""
+		time.Sleep(searchInTrouble)
+		synctest.Wait()
+		if f.watches["cp-2"] == nil {
+			t.Fatal("it is not watched when it is found; want that it is")
+		}
+		f.tell("cp-2", false)
+		synctest.Wait()
+		if want := "gap seen"; strings.Join(got, " ") != want {
+			t.Errorf("then %v; want %s", got, want)
+		}
+		end()
+	})
+}
