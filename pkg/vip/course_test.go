@@ -12,7 +12,7 @@ import (
 )
 
 // Each line is a time in milliseconds and what all nodes claim then, or nothing
-// new. The turns that it makes are "time kind owners lasted".
+// new, or a node's old name and its new one. The turns that it makes are "time kind owners lasted".
 func TestCourse(t *testing.T) {
 	const owned = "0 cp-1 has, cp-2 free, cp-3 free"
 	for _, tt := range []struct {
@@ -61,6 +61,12 @@ func TestCourse(t *testing.T) {
 			"1000 disputed cp-1,cp-2 0s; 1500 disputed cp-1 500ms; 4000 owned cp-1 2.5s"},
 		{"one of three falls silent, then another lets go", []string{owned, "1000 cp-1 has, cp-2 has, cp-3 has", "1500 cp-1 has, cp-2 has, cp-3 silent", "1700 cp-1 free, cp-2 has, cp-3 silent"},
 			"1000 disputed cp-1,cp-2,cp-3 0s; 1500 disputed cp-1,cp-2 500ms; 1700 disputed cp-2 200ms"},
+		{"the one of two who fell silent is known by another name, and the other as well", []string{owned, "1000 cp-1 has, cp-2 has, cp-3 free",
+			"1500 cp-1 has, cp-2 silent, cp-3 free", "2000 cp-2=cp-9", "2000 cp-1=cp-8", "2000 cp-8 has, cp-9 silent, cp-3 free", "66999", "67000"},
+			"1000 disputed cp-1,cp-2 0s; 1500 disputed cp-1 500ms; 2000 disputed cp-8 500ms; 67000 owned cp-8 1m5s"},
+		{"one of two is known by another name: that is no reason to wait for longer", []string{owned, "1000 cp-1 has, cp-2 has, cp-3 free",
+			"2000 cp-2=cp-9", "2000 cp-1 has, cp-9 has, cp-3 free", "3000"},
+			"1000 disputed cp-1,cp-2 0s; 2000 disputed cp-1,cp-9 1s; 3000 splitBrain cp-1,cp-9 1s"},
 		{"two that were seen twice before", []string{"0 twice: cp-1 has, cp-2 has", "100", "200 cp-1 has, cp-2 free"}, "200 owned cp-1 0s"},
 		{"two at the first sight", []string{"0 cp-1 has, cp-2 has", "1999", "2000"}, "2000 splitBrain cp-1,cp-2 0s"},
 	} {
@@ -89,6 +95,10 @@ func turns(t *testing.T, lines []string) string {
 		if i == 0 {
 			text, twice := strings.CutPrefix(text, "twice: ")
 			c = Begin(at, said(t, text), twice)
+			continue
+		}
+		if from, to, renamed := strings.Cut(text, "="); renamed {
+			c = c.Renamed(from, to)
 			continue
 		}
 		var turn *Turn
