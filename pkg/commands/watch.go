@@ -246,7 +246,7 @@ func (w *ownerWatch) follow(ctx context.Context) {
 		if n.end != nil {
 			continue
 		}
-		name, via := n.name, n.via
+		name, via := n.called, n.via
 		one, cancel := context.WithCancel(ctx)
 		n.end = cancel
 		w.wg.Go(func() {

@@ -33,10 +33,11 @@ type watching struct {
 
 // watchedNode is a node as it was last seen.
 type watchedNode struct {
-	name string
-	addr netip.Addr // invalid where the node is reached through a proxy only
-	via  string     // the endpoint through which it is watched, "" where dialled
-	end  func()     // ends its watch, nil where it has none
+	name   string
+	called string     // its name when last searched for, by which it is watched
+	addr   netip.Addr // invalid where the node is reached through a proxy only
+	via    string     // the endpoint through which it is watched, "" where dialled
+	end    func()     // ends its watch, nil where it has none
 
 	holds []netip.Addr // every address of it, as far as known
 	err   string       // why it is not seen, "" where it is
@@ -62,6 +63,12 @@ func newWatching(doc *report.Ownership, lease time.Duration) *watching {
 			}
 		}
 	}
+	for _, seen := range doc.Nodes {
+		if n := w.node(seen.Node); n != nil {
+			n.addr, _ = netip.ParseAddr(seen.Address) // behind a proxy it has none
+			n.via = seen.Via
+		}
+	}
 	for i, addr := range w.vips {
 		w.begin(doc.TakenAt, addr, doc.VIPs[i].Verdict == vip.SplitBrain.String())
 	}
@@ -81,7 +88,7 @@ func (w *watching) seed(c report.WitnessClaim, addr netip.Addr, at time.Time) {
 	}
 	n := w.node(c.From)
 	if n == nil {
-		n = w.add(&watchedNode{name: c.From, err: c.Error})
+		n = w.add(&watchedNode{name: c.From, called: c.From, err: c.Error})
 		if n.err == "" {
 			n.heard = at
 		}
@@ -224,16 +231,14 @@ func (w *watching) found(at time.Time, snap *cluster.Snapshot, first bool) (even
 	w.count(snap, first)
 	for i := range snap.Nodes {
 		seen := &snap.Nodes[i]
-		n := w.node(seen.Name)
+		n := w.known(seen, snap)
 		if n == nil {
-			n = w.add(newWatchedNode(seen, at))
+			n = w.rename(newWatchedNode(seen, at), snap)
 			if !first {
 				events = append(events, n.event(report.EventJoined, at))
 			}
-			w.forget(func(o *watchedNode) bool {
-				return o != n && o.addr.IsValid() && o.addr == seen.Addr && snap.Node(o.name) == nil
-			})
 		}
+		n.called = seen.Name
 		if n.end == nil || n.addr != seen.Addr || n.via != seen.Via && (n.err != "" || seen.Via == "") {
 			n.stop()
 			n.addr, n.via = seen.Addr, seen.Via

@@ -36,6 +36,8 @@ func watchedCluster(text string) *cluster.Snapshot {
 		case "silent":
 			n.Addresses = cluster.Missed[[]cluster.Address](errors.New("no answer"))
 			n.Members = cluster.Missed[[]cluster.Member](errors.New("no answer"))
+		case "unlisted": // it is free, or was a moment ago
+			n.Members = cluster.Missed[[]cluster.Member](errors.New("no leader"))
 		}
 		snap.Nodes = append(snap.Nodes, n)
 	}
@@ -202,6 +204,45 @@ func TestWatchingMembership(t *testing.T) {
 				t.Errorf("%s: watches begun of %q; want %q", tt.found, begun, tt.begun)
 			}
 		})
+	}
+}
+
+// What is remembered of a node outlasts its name: one of two that fell silent may
+// have the VIP, whatever it is called.
+func TestWatchingNamesOfOneThatMayHold(t *testing.T) {
+	for _, tt := range []struct{ name, found, want, begun string }{
+		{"it is known by its address alone, and nobody lists the members", "10.5.0.1@1 silent, cp-2 unlisted", "", ""},
+		{"it has another name", "cp-9@1 silent, cp-2 has", "joined: cp-9 10.5.0.1", "cp-9"},
+		{"the members are listed without it", "10.5.0.1@1 silent, cp-2 has", "joined: 10.5.0.1 10.5.0.1", "10.5.0.1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := watchFrom("cp-1 has, cp-2 free")
+			w.tells("cp-2", "has")
+			w.tells("cp-1", "silent")
+			due := w.due()
+			expectLines(t, tt.found, lines(w.found(w.now.Add(time.Second), watchedCluster(tt.found), false)), tt.want)
+			if v := w.courses[watchedVIP].Verdict; v.Ownership != vip.Disputed || !w.due().Equal(due) {
+				t.Errorf("%s: %v, due %v; want disputed, due %v", tt.found, v, w.due(), due)
+			}
+			if begun := strings.Join(w.followed(), " "); begun != tt.begun {
+				t.Errorf("%s: watches begun of %q; want %q", tt.found, begun, tt.begun)
+			}
+			back := lines(w.found(w.now.Add(time.Second), watchedCluster("cp-1 has, cp-2 has"), false))
+			if tt.begun == "" && back != "" || tt.begun != "" && !strings.HasPrefix(back, "joined: cp-1 10.5.0.1") {
+				t.Errorf("and then it has its name again:\n%s", back)
+			}
+		})
+	}
+}
+
+// An owner that has another name from now on is told once, and is the same node:
+// there are never two of it.
+func TestWatchingARenamedOwner(t *testing.T) {
+	w := watchFrom("cp-1 has, cp-2 free")
+	expectLines(t, "another name", lines(w.found(w.now.Add(time.Second), watchedCluster("cp-9@1 free, cp-2 free"), false)),
+		"joined: cp-9 10.5.0.1\n10.5.0.50 owned cp-1 -> cp-9 cp-9 holds the address")
+	if n := w.node("cp-9"); n == nil || n.end != nil || w.node("cp-1") != nil {
+		t.Errorf("cp-9 is %+v, cp-1 %+v; want cp-9 alone, to be watched", n, w.node("cp-1"))
 	}
 }
 
