@@ -22,7 +22,6 @@ import (
 	"sync"
 
 	talosclient "github.com/siderolabs/talos/pkg/machinery/client"
-	"github.com/siderolabs/talos/pkg/machinery/client/dialer"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 )
@@ -139,7 +138,7 @@ func (c *Client) drop(t target, l *link) {
 func (c *Client) dial(t target) (*link, error) {
 	way := c.cfg.dialer
 	if way == nil {
-		way = dialer.DynamicProxyDialer
+		way = dialByEnvironment
 	}
 	came := &progress{}
 	opts := append(c.dialOptions(), grpc.WithContextDialer(came.watching(way)))

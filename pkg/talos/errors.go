@@ -153,7 +153,6 @@ func inWords(err error, t target, took time.Duration) error {
 func stranger(text string) string {
 	text, _, _ = strings.Cut(text, " (possibly because of")
 	for _, s := range []struct{ has, says string }{
-		{"failed to do connect handshake", refusedByProxy(text)},
 		{"first record does not look like a TLS handshake", "what answers there does not speak TLS, and so is no Talos API"},
 		{"server preface", "what answers there speaks TLS but not gRPC, and so is no Talos API"},
 		{"signed by unknown authority", "another cluster's node answers there, or a stranger: " + text},

@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net"
 	"strings"
 	"time"
-
-	"github.com/siderolabs/talos/pkg/machinery/client/dialer"
 )
 
 var errMaintenance = errors.New("the node is in maintenance mode: it has no configuration, and belongs to no cluster")
@@ -36,9 +33,9 @@ func (c *Client) explained(ctx context.Context, t target, err error) error {
 func (c *Client) wantsCertificate(ctx context.Context, t target) (wanted bool, err error) {
 	dial := c.cfg.dialer
 	if dial == nil {
-		dial = dialer.DynamicProxyDialer
+		dial = dialByEnvironment
 	}
-	conn, err := inTime(ctx, dial, t.addr.String())
+	conn, err := dial(ctx, t.addr.String())
 	if err != nil {
 		return false, err
 	}
@@ -54,30 +51,4 @@ func (c *Client) wantsCertificate(ctx context.Context, t target) (wanted bool, e
 	})
 	err = look.HandshakeContext(ctx)
 	return wanted, err
-}
-
-// inTime dials no longer than ctx lasts. The client library's dialer does, where a
-// proxy takes the connection and says nothing (machinery v1.13.9
-// client/dialer/proxy.go): then it is left to itself, and what comes of it closed.
-func inTime(ctx context.Context, dial dialFunc, addr string) (net.Conn, error) {
-	type outcome struct {
-		conn net.Conn
-		err  error
-	}
-	came := make(chan outcome, 1)
-	go func() {
-		conn, err := dial(ctx, addr)
-		came <- outcome{conn, err}
-	}()
-	select {
-	case o := <-came:
-		return o.conn, o.err
-	case <-ctx.Done():
-		go func() {
-			if o := <-came; o.err == nil {
-				_ = o.conn.Close()
-			}
-		}()
-		return nil, ctx.Err()
-	}
 }
