@@ -20,6 +20,7 @@ type watching struct {
 	vips  []netip.Addr   // in the order of the look
 	// courses are those of the vips.
 	courses map[netip.Addr]vip.Course
+	flaps   map[netip.Addr]*flapping
 	// lease is the time to live of an owner's lease, 0 for the default.
 	lease time.Duration
 	// closed says that VIPs were named by hand: no other is of interest.
@@ -50,7 +51,7 @@ type watchedNode struct {
 // newWatching begins with what the look has shown. lease is the time to live of an
 // owner's lease, 0 for the default.
 func newWatching(doc *report.Ownership, lease time.Duration) *watching {
-	w := &watching{courses: map[netip.Addr]vip.Course{}, now: doc.TakenAt, lease: lease}
+	w := &watching{courses: map[netip.Addr]vip.Course{}, flaps: map[netip.Addr]*flapping{}, now: doc.TakenAt, lease: lease}
 	for _, v := range doc.VIPs {
 		addr, err := netip.ParseAddr(v.VIP)
 		if err != nil {
@@ -78,7 +79,7 @@ func newWatching(doc *report.Ownership, lease time.Duration) *watching {
 func (w *watching) begin(at time.Time, addr netip.Addr, confirmed bool) {
 	c := vip.Begin(at, w.claims(addr), confirmed)
 	c.Lease = w.lease
-	w.courses[addr] = c
+	w.courses[addr], w.flaps[addr] = c, &flapping{}
 }
 
 func (w *watching) seed(c report.WitnessClaim, addr netip.Addr, at time.Time) {
@@ -204,7 +205,7 @@ func (w *watching) turns(at time.Time) (events []report.OwnershipEvent) {
 	for _, addr := range w.vips {
 		c, turn := w.courses[addr].Next(at, w.claims(addr))
 		w.courses[addr] = c
-		if turn != nil {
+		if turn = w.flaps[addr].tell(at, turn); turn != nil {
 			events = append(events, report.NewChange(addr.String(), *turn))
 		}
 	}
@@ -216,9 +217,11 @@ func (w *watching) wait(at time.Time) []report.OwnershipEvent { return w.turns(w
 
 // due is when that is, zero for never.
 func (w *watching) due() (first time.Time) {
-	for _, c := range w.courses {
-		if due := c.Due(); !due.IsZero() && (first.IsZero() || due.Before(first)) {
-			first = due
+	for addr, c := range w.courses {
+		for _, due := range []time.Time{c.Due(), w.flaps[addr].due()} {
+			if !due.IsZero() && (first.IsZero() || due.Before(first)) {
+				first = due
+			}
 		}
 	}
 	return first

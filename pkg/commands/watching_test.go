@@ -177,6 +177,44 @@ func TestWatchingOneOfTwoFallsSilent(t *testing.T) {
 	expectLines(t, "when due", lines(w.wait(due)), "10.5.0.50 owned cp-2 -> cp-2 cp-2 holds the address; silent: cp-1 (disputed for 10.5 s)")
 }
 
+// An address that comes and goes hundreds of times a second is told now and then,
+// and as it is in the end; another VIP is told as always.
+func TestWatchingAFlappingAddress(t *testing.T) {
+	w := watchFrom("cp-1 has, cp-2 free")
+	other := netip.MustParseAddr("10.5.0.60")
+	w.vips = append(w.vips, other)
+	w.begin(w.now, other, false)
+	told, n := 0, w.node("cp-1")
+	begun := w.now.Add(time.Second)
+	for i := range 1101 { // a change every 2.5 ms
+		at := begun.Add(time.Duration(i) * 2500 * time.Microsecond)
+		c := talos.AddressChange{At: at, Heard: at}
+		if i%2 == 1 {
+			c.Present = []netip.Prefix{netip.PrefixFrom(watchedVIP, 32)}
+		}
+		told += len(w.heard(n, c))
+	}
+	if told < changesASecond || told > 3*changesASecond+3 {
+		t.Fatalf("%d lines in 3 seconds of 1101 changes; want %d a second at most", told, changesASecond)
+	}
+	due := w.due()
+	if due.IsZero() || due.Sub(w.now) > time.Second {
+		t.Fatalf("due %v after %v; want it within a second", due, w.now)
+	}
+	last := w.now
+	expectLines(t, "another VIP meanwhile", lines(w.heard(w.node("cp-2"), talos.AddressChange{At: w.now.Add(1), Present: []netip.Prefix{netip.PrefixFrom(other, 32)}})),
+		"10.5.0.60 owned - -> cp-2 cp-2 holds the address")
+	expectLines(t, "too early", lines(w.wait(due.Add(-1))), "")
+	events := w.wait(due)
+	if len(events) != 1 || events[0].Verdict != "unowned" || !events[0].At.Equal(last) || !strings.Contains(events[0].Reason, "the last of ") {
+		t.Errorf("when due: %s; want that it is unowned since %v", lines(events), last)
+	}
+	if due := w.due(); !due.IsZero() {
+		t.Errorf("due %v after that; want never", due)
+	}
+	expectLines(t, "a change after that", w.tells("cp-1", "has"), "10.5.0.50 owned - -> cp-1 cp-1 holds the address (unowned for 1.25 s)")
+}
+
 // Later looks find who has come, gone, or moved.
 func TestWatchingMembership(t *testing.T) {
 	for _, tt := range []struct {
