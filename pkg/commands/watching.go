@@ -72,8 +72,28 @@ func newWatching(doc *report.Ownership, lease time.Duration) *watching {
 	}
 	for i, addr := range w.vips {
 		w.begin(doc.TakenAt, addr, doc.VIPs[i].Verdict == vip.SplitBrain.String())
+		w.recall(doc.TakenAt, addr, doc.VIPs[i].Sightings)
 	}
 	return w
+}
+
+// recall goes back to the first of two sightings of two owners, one of whom may
+// have fallen silent before the second.
+func (w *watching) recall(at time.Time, addr netip.Addr, sightings []report.Sighting) {
+	if len(sightings) < 2 || w.courses[addr].Verdict.Ownership != vip.Owned {
+		return
+	}
+	then := w.claims(addr)
+	for i, c := range then {
+		if slices.Contains(sightings[0].Owners, c.From) {
+			then[i].Owner, then[i].Err = c.From, ""
+		}
+	}
+	c := vip.Begin(sightings[0].TakenAt, then, false)
+	c.Lease = w.lease
+	c, _ = c.Next(at, w.claims(addr))
+	c.Since = time.Time{} // it was not watched
+	w.courses[addr] = c
 }
 
 func (w *watching) begin(at time.Time, addr netip.Addr, confirmed bool) {

@@ -177,6 +177,26 @@ func TestWatchingOneOfTwoFallsSilent(t *testing.T) {
 	expectLines(t, "when due", lines(w.wait(due)), "10.5.0.50 owned cp-2 -> cp-2 cp-2 holds the address; silent: cp-1 (disputed for 10.5 s)")
 }
 
+// A look at one of two owners, the other of whom fell silent between its two
+// sightings, is disputed, and stays so in the watch for as long as it may.
+func TestWatchingAfterALookAtOneOfTwo(t *testing.T) {
+	for first, want := range map[string]vip.Ownership{"cp-1 has, cp-2 has": vip.Disputed, "cp-1 free, cp-2 has": vip.Owned} {
+		earlier, snap := watchedCluster(first), watchedCluster("cp-1 silent, cp-2 has")
+		snap.TakenAt = watchBegun.Add(2 * time.Second)
+		snap.Earlier = earlier
+		one, two := earlier.Judge(watchedVIP), snap.Judge(watchedVIP)
+		look := report.NewOwnership(snap, report.Judged{VIP: watchedVIP, Claims: snap.Claims(watchedVIP), Verdict: vip.Confirm(one, two), First: &one, Second: &two})
+		w := newWatching(look, 5*time.Second)
+		w.found(snap.TakenAt, snap, true)
+		if v := w.courses[watchedVIP].Verdict.Ownership; v != want || look.VIPs[0].Verdict != v.String() {
+			t.Errorf("%s, and then cp-1 is silent: the watch begins with %v, the look says %s; want %v", first, v, look.VIPs[0].Verdict, want)
+		}
+		if due := w.due(); want == vip.Disputed && !due.Equal(snap.TakenAt.Add(vip.PredictCrash(5*time.Second, vip.OwnerLeads).Upper)) {
+			t.Errorf("due %v; want it when the lease and more have passed after %v", due, snap.TakenAt)
+		}
+	}
+}
+
 // An address that comes and goes hundreds of times a second is told now and then,
 // and as it is in the end; another VIP is told as always.
 func TestWatchingAFlappingAddress(t *testing.T) {
