@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,11 +16,12 @@ import (
 	"github.com/vipctl/vipctl/pkg/vip"
 )
 
-// fakeNodes are nodes whose watches tell what a test makes them tell. It is used
-// in a bubble, where nothing runs beside anything for long.
+// fakeNodes are nodes whose watches tell what a test makes them tell.
 type fakeNodes struct {
-	found   string // by every search
-	strange string // a node that no watch finds, "" for none
+	found string // by every search
+
+	mu      sync.Mutex // guards what follows
+	strange string     // a node that no watch finds, "" for none
 	watches map[string]func(talos.AddressChange)
 	begun   int // watches
 }
@@ -29,13 +31,37 @@ func (f *fakeNodes) Collect(context.Context, talos.CollectOptions) (*cluster.Sna
 }
 
 func (f *fakeNodes) WatchAddressesVia(ctx context.Context, node, _ string, report func(talos.AddressChange)) error {
-	f.begun++
-	if node == f.strange {
+	if !f.begin(node, report) {
 		return errors.New("no control-plane node is called so")
 	}
-	f.watches[node] = report
 	<-ctx.Done()
 	return nil
+}
+
+func (f *fakeNodes) begin(node string, report func(talos.AddressChange)) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun++
+	if node == f.strange {
+		return false
+	}
+	f.watches[node] = report
+	return true
+}
+
+// reveal makes the strange node one that is found, and returns how many watches
+// there were before.
+func (f *fakeNodes) reveal() (begun int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.strange = ""
+	return f.begun
+}
+
+func (f *fakeNodes) watch(node string) func(talos.AddressChange) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.watches[node]
 }
 
 // tell lets a node's watch tell that it has the VIP, or is free of it, and
@@ -45,12 +71,12 @@ func (f *fakeNodes) tell(name string, has bool) {
 	if has {
 		c.Present = []netip.Prefix{netip.PrefixFrom(watchedVIP, 32)}
 	}
-	f.watches[name](c)
+	f.watch(name)(c)
 }
 
 // watchFake watches such nodes until the returned end is called. Each event is
-// given to print.
-func watchFake(t *testing.T, found, strange string, print func(report.OwnershipEvent) error) (f *fakeNodes, end func()) {
+// given to show.
+func watchFake(t *testing.T, found, strange string, show func(report.OwnershipEvent) error) (f *fakeNodes, end func()) {
 	t.Helper()
 	f = &fakeNodes{found: found, strange: strange, watches: map[string]func(talos.AddressChange){}}
 	snap := watchedCluster(found)
@@ -62,7 +88,7 @@ func watchFake(t *testing.T, found, strange string, print func(report.OwnershipE
 		changes: make(chan nodeChange), snaps: make(chan *cluster.Snapshot),
 		print: func(events ...report.OwnershipEvent) error {
 			for _, e := range events {
-				if err := print(e); err != nil {
+				if err := show(e); err != nil {
 					return err
 				}
 			}
@@ -150,13 +176,12 @@ func TestWatchOfANodeThatIsFoundLater(t *testing.T) {
 		})
 		time.Sleep(4 * searchInTrouble)
 		synctest.Wait()
-		if want := "gap"; strings.Join(got, " ") != want || f.begun < 4 || f.begun > 6 {
-			t.Fatalf("a node that is not found makes %v, and %d watches; want %s, and one a search", got, f.begun, want)
+		if begun := f.reveal(); strings.Join(got, " ") != "gap" || begun < 4 || begun > 6 {
+			t.Fatalf("a node that is not found makes %v, and %d watches; want a gap, and one a search", got, begun)
 		}
-		f.strange = ""
 		time.Sleep(searchInTrouble)
 		synctest.Wait()
-		if f.watches["cp-2"] == nil {
+		if f.watch("cp-2") == nil {
 			t.Fatal("it is not watched when it is found; want that it is")
 		}
 		f.tell("cp-2", false)
