@@ -170,10 +170,13 @@ func TestHostileNode(t *testing.T) {
 			nodes := threeNodes(w)
 			tt.arrange(w, nodes)
 			c := w.client("10.5.0.2", cp2)
-			c.cfg.Timeout = 1500 * time.Millisecond
+			c.cfg.Timeout = 15 * time.Second // which a busy machine may take to read megabytes
+			if strings.HasPrefix(tt.want, ": ") {
+				c.cfg.Timeout = 1500 * time.Millisecond // it is silent, and waited for
+			}
 			begun := time.Now()
 			snap, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership})
-			if took := time.Since(begun); err != nil || took > 2*time.Second {
+			if took := time.Since(begun); err != nil || took > c.cfg.Timeout+500*time.Millisecond {
 				t.Fatalf("Collect = %v after %v; want it within the timeout", err, took)
 			}
 			for _, name := range []string{"cp-1", "cp-3"} {
@@ -238,7 +241,9 @@ func TestAnswersOfNothing(t *testing.T) {
 	for i := range 2 * answerLimit / leastOfList {
 		nodes[1].put(network.NewAddressStatus(network.NamespaceName, strconv.Itoa(i)))
 	}
-	snap, err := w.client("10.5.0.2").Collect(t.Context(), CollectOptions{})
+	c := w.client("10.5.0.2")
+	c.cfg.Timeout = 15 * time.Second // which a busy machine may take to read megabytes
+	snap, err := c.Collect(t.Context(), CollectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
