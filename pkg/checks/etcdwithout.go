@@ -176,7 +176,8 @@ func (e *EtcdState) knownNames(s *cluster.Snapshot) []string {
 
 // LeaderOwnerNotes say of each VIP whose owner leads etcd that a crash takes
 // longer then. Where a crash takes the quorum, or may take it, nobody takes over,
-// and how long that takes is no matter. lease is the lease's time to live, 0 for the default.
+// and how long that takes is no matter. lease is the lease's time to live, 0 for
+// the default.
 func (e *EtcdState) LeaderOwnerNotes(lease time.Duration) []EtcdNote {
 	leads, follows := vip.PredictCrash(lease, vip.OwnerLeads), vip.PredictCrash(lease, vip.OwnerFollows)
 	var notes []EtcdNote
