@@ -77,23 +77,29 @@ func (s *survey) announce(vips []netip.Addr) {
 		return
 	}
 	var news Learned
-	tell := func(list *[]netip.Addr, addr netip.Addr) {
-		if !s.told[addr] {
-			s.told[addr] = true
+	tell := func(list *[]netip.Addr, told map[netip.Addr]bool, addr netip.Addr) {
+		if !told[addr] {
+			told[addr] = true
 			*list = append(*list, addr)
 		}
 	}
 	for _, addr := range vips {
-		tell(&news.VIPs, addr)
+		tell(&news.VIPs, s.toldVIPs, addr)
 	}
 	for _, v := range s.visits {
-		if !slices.Contains(vips, v.at) && (v.named || v.ok() && slices.Contains(ownAddrs(v, vips), v.at) && provenControlPlane(v)) {
-			tell(&news.Nodes, v.at)
+		if !slices.Contains(vips, v.at) && (v.named || atHome(v, vips)) {
+			tell(&news.Nodes, s.toldNodes, v.at)
 		}
 	}
 	if len(news.VIPs)+len(news.Nodes) > 0 {
 		s.opts.Learned(news)
 	}
+}
+
+// atHome says whether a control-plane node was reached at an address of its own.
+// Until it has told of the VIPs, one that it has looks like an address of its own.
+func atHome(v *visit, vips []netip.Addr) bool {
+	return v.ok() && v.reply.heard&ofVIPs != 0 && provenControlPlane(v) && slices.Contains(ownAddrs(v, vips), v.at)
 }
 
 // maxVisits keeps nodes that name thousands from sending us to all of them. It

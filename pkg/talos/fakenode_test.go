@@ -61,6 +61,7 @@ type fakeNode struct {
 	denied    atomic.Bool   // every call is refused, as for a role without rights
 	backup    atomic.Bool   // but for the members, as for os:etcd:backup
 	unknown   resource.Type // a type, "" is none; that this version does not know
+	late      resource.Type // a type, "" is none; that it answers 200 ms after the others
 	deaf      atomic.Bool   // watches of resources bring nothing more
 	stuck     atomic.Bool   // nor do those that begin now, after their head
 	tomorrow  atomic.Bool   // watches of resources bring events of unknown types too
@@ -234,9 +235,15 @@ func (n *fakeNode) serve(ctx context.Context, req any, method string) (any, erro
 }
 
 func (n *fakeNode) cosi() *server.State {
-	return server.NewState(state.Filter(n.state, func(_ context.Context, a state.Access) error {
+	return server.NewState(state.Filter(n.state, func(ctx context.Context, a state.Access) error {
 		if a.ResourceType == network.AddressStatusType && a.Verb == state.List {
 			n.listed.Add(1)
+		}
+		if a.ResourceType == n.late {
+			select {
+			case <-time.After(200 * time.Millisecond):
+			case <-ctx.Done():
+			}
 		}
 		if a.ResourceType == n.unknown {
 			return status.Errorf(codes.PermissionDenied, "resource type %q is not supported", a.ResourceType)

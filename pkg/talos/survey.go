@@ -71,7 +71,9 @@ type survey struct {
 	lead      *attempt // whom the shared questions are put to first
 	trusting  bool     // they are put to nobody while discovery is unanimous
 	impatient bool     // they are put to everybody
-	told      map[netip.Addr]bool
+	// toldVIPs and toldNodes were announced; an address may turn out to be a VIP
+	// after it was taken for a node's.
+	toldVIPs, toldNodes map[netip.Addr]bool
 
 	credentials gathering
 }
@@ -83,7 +85,7 @@ const sharedPatience = 300 * time.Millisecond
 func newSurvey(ctx context.Context, c *Client, opts CollectOptions) *survey {
 	return &survey{
 		client: c, ctx: ctx, opts: opts, list: questions(opts.Facts, min(slowLimit, c.cfg.Timeout/2)),
-		events: make(chan func()), over: make(chan struct{}), told: map[netip.Addr]bool{},
+		events: make(chan func()), over: make(chan struct{}), toldVIPs: map[netip.Addr]bool{}, toldNodes: map[netip.Addr]bool{},
 		trusting: opts.Facts == Addresses, impatient: opts.Facts&details != 0,
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	machinetype "github.com/siderolabs/talos/pkg/machinery/config/machine"
+	"github.com/siderolabs/talos/pkg/machinery/resources/etcd"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 )
@@ -82,7 +83,7 @@ func TestLearned(t *testing.T) {
 	nodes := threeNodes(w)
 	nodes[2].hangAll.Store(true)
 	c := w.client("10.5.0.50", "10.5.0.2")
-	c.cfg.Timeout = time.Second
+	c.cfg.Timeout = 2 * time.Second
 	begun := time.Now()
 	heard, last := map[netip.Addr]int{}, time.Duration(0)
 	given := netip.MustParseAddr("10.5.0.60")
@@ -115,8 +116,42 @@ func TestLearned(t *testing.T) {
 			t.Errorf("%s was announced %d times; want once", a, heard[a])
 		}
 	}
-	if len(heard) != 5 || last > 700*time.Millisecond {
+	if len(heard) != 5 || last > 1500*time.Millisecond {
 		t.Errorf("heard of %v, the last after %v; want 3 nodes and 2 VIPs long before the hanging node's time is up", heard, last)
+	}
+}
+
+// Who is reached at the VIP is no node there, however late its configuration
+// tells of the VIP; and a VIP that somebody took for a node is told of as a VIP.
+func TestLearnedAtTheVIP(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		late, unknown resource.Type
+	}{
+		{"the owner tells of the VIP late", etcd.ConfigType, ""},
+		{"the owner does not tell of it, another does", "", etcd.ConfigType},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			nodes := threeNodes(w)
+			nodes[0].late, nodes[0].unknown = test.late, test.unknown
+			for _, n := range nodes[1:] {
+				n.late = etcd.ConfigType
+			}
+			var got Learned
+			_, err := w.client("10.5.0.50", "10.5.0.3").Collect(t.Context(), CollectOptions{Facts: Ownership, Learned: func(l Learned) {
+				got.VIPs, got.Nodes = append(got.VIPs, l.VIPs...), append(got.Nodes, l.Nodes...)
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got.VIPs, []netip.Addr{vip50}) {
+				t.Errorf("learned the VIPs %v; want 10.5.0.50", got.VIPs)
+			}
+			if test.unknown == "" && slices.Contains(got.Nodes, vip50) {
+				t.Errorf("learned the nodes %v; want no VIP among them", got.Nodes)
+			}
+		})
 	}
 }
 
