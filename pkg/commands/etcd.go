@@ -100,11 +100,6 @@ func (f *Factory) surveyEtcd(ctx context.Context) (*survey, error) {
 	if err := o.checkVIPs(snap); err != nil {
 		return nil, err
 	}
-	cfg, err := f.Config()
-	if err != nil {
-		return nil, err
-	}
-	snap.LeaseTTL = time.Duration(cfg.LeaseTTL).Seconds() // a replay elsewhere must predict the same
 	return &survey{snap: snap}, nil
 }
 

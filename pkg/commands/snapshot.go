@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/google/renameio/v2/maybe"
 	"github.com/spf13/cobra"
@@ -70,6 +71,11 @@ func (s *snapshotFlags) source(ctx context.Context, f *Factory, collect func(con
 	if err != nil {
 		return nil, err
 	}
+	cfg, err := f.Config()
+	if err != nil {
+		return nil, err
+	}
+	seen.snap.LeaseTTL = time.Duration(cfg.LeaseTTL).Seconds() // whoever judges it elsewhere must predict the same
 	if s.Save == "" {
 		return seen, nil
 	}
