@@ -148,11 +148,11 @@ func (r *ElectionReport) predict(s *cluster.Snapshot, queue []cluster.Queued, he
 	if n := s.Node(heir.Node); n != nil && !n.Reachable.Known() {
 		r.Notes = append(r.Notes, heir.Hostname+" did not answer: if it is gone as well, its lease must run out, too")
 	}
-	leads := leadership(etcd, owner.Node)
+	leads, lease := leadership(etcd, owner.Node), inSeconds(cmp.Or(owner.TTL.Value(), s.LeaseTTL))
 	r.Predicted = &CrashPrediction{
-		Follower: crashNow(owner, ghosts, vip.OwnerFollows),
-		Leader:   crashNow(owner, ghosts, vip.OwnerLeads),
-		Now:      crashNow(owner, ghosts, leads),
+		Follower: crashNow(owner, lease, ghosts, vip.OwnerFollows),
+		Leader:   crashNow(owner, lease, ghosts, vip.OwnerLeads),
+		Now:      crashNow(owner, lease, ghosts, leads),
 	}
 	if rivals(queue) > 1 && leads != vip.OwnerFollows {
 		r.Notes = append(r.Notes, reordered(owner.Hostname, heir.Hostname, leads))
@@ -233,23 +233,24 @@ func leadership(etcd checks.EtcdState, owner string) vip.Leadership {
 	return vip.LeadershipUnknown
 }
 
-// crashNow predicts a crash of the owner at the moment when etcd was asked.
-// Where it did not tell what is left of a lease, it may be all of it; a ghost's is
-// taken to be as long as the owner's then, and may be gone as well.
-func crashNow(owner cluster.Queued, ghosts []cluster.Queued, leads vip.Leadership) Prediction {
+// crashNow predicts a crash of the owner, whose lease lasts that long, at the
+// moment when etcd was asked. Where it did not tell what is left of a lease, it may
+// be all of it; a ghost's is taken to be as long as the owner's then, and may be
+// gone as well.
+func crashNow(owner cluster.Queued, lease time.Duration, ghosts []cluster.Queued, leads vip.Leadership) Prediction {
 	var p vip.Prediction
 	if left, ok := owner.Remaining.Get(); ok {
 		least, most := make([]time.Duration, len(ghosts)), make([]time.Duration, len(ghosts))
 		for i, g := range ghosts {
 			least[i] = inSeconds(g.Remaining.Value())
 			if most[i] = least[i]; !g.Remaining.Known() {
-				most[i] = inSeconds(owner.TTL.Value())
+				most[i] = lease
 			}
 		}
-		p = vip.PredictCrashNow(inSeconds(owner.TTL.Value()), inSeconds(left), least, leads)
-		p.Upper = vip.PredictCrashNow(inSeconds(owner.TTL.Value()), inSeconds(left), most, leads).Upper
+		p = vip.PredictCrashNow(lease, inSeconds(left), least, leads)
+		p.Upper = vip.PredictCrashNow(lease, inSeconds(left), most, leads).Upper
 	} else {
-		p = vip.PredictCrash(inSeconds(owner.TTL.Value()), leads)
+		p = vip.PredictCrash(lease, leads)
 	}
 	return Prediction{LowerSeconds: p.Lower.Seconds(), UpperSeconds: p.Upper.Seconds(), Basis: p.Basis}
 }

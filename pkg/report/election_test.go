@@ -94,6 +94,13 @@ func TestElectionReport(t *testing.T) {
 			lead(s, "a2")
 			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", -1), candidate("cp-2", "a2", 52))
 		}, []string{"1 cp-1 owner - the lease has ended", "cp-2 is next in the queue; a crash of cp-1 now takes 39.5 - 60.5 s"}, nil},
+		{"such a lease, and a setting says how long it is", func(s *cluster.Snapshot, v *cluster.VIP) {
+			lead(s, "a2")
+			s.LeaseTTL = 6
+			v.Elections[0].Election = queued(42, candidate("cp-1", "a1", -1), candidate("cp-2", "a2", 52))
+		}, []string{"a crash of cp-1 now takes 3.5 - 6.5 s", "the rest of the lease of 6 s"}, nil},
+		{"a lease that etcd tells counts more than the setting", func(s *cluster.Snapshot, _ *cluster.VIP) { s.LeaseTTL = 6 },
+			[]string{"a crash of cp-1 now takes 61.8 - 65.5 s"}, nil},
 		{"two members left: no loss is borne", func(_ *cluster.Snapshot, v *cluster.VIP) { v.Elections[2].Election = gone },
 			[]string{"ELECTION of 192.0.2.50: cp-2 is next in the queue\n", "etcd bears no loss now: if cp-1 crashes", "no answer: etcd on cp-3 (192.0.2.3:2379): no answer within 2 s"}, []string{"a crash of", " s: ", "not asked"}},
 		{"the owner is gone already, and the others are a quorum", func(s *cluster.Snapshot, v *cluster.VIP) {
