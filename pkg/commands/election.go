@@ -97,9 +97,16 @@ func (h *hustings) fill(nodes *talos.Client, snap *cluster.Snapshot) {
 		return
 	}
 	h.round.Fill(snap)
-	if h.client != nil {
-		settle(h.ctx, nodes, h.client, snap)
+	if h.client == nil {
+		return
 	}
+	refuses := func(n cluster.Node) bool { return h.round.Distrusts(n.Addr) }
+	settle(h.ctx, nodes, believe(h.ctx, nodes, refuses, h.with, h.client, snap), snap)
+}
+
+// with asks etcd with these certificates.
+func (h *hustings) with(credentials *talos.EtcdCredentials) (queues, error) {
+	return etcd.New(credentials.TLS(), h.timeout)
 }
 
 // campaigners are asked whether they campaign. They are a *talos.Client.

@@ -40,11 +40,19 @@ var reasons = []struct{ says, means string }{
 	{"received message larger than max", "its answer is too large"},
 	{"first record does not look like a TLS handshake", "what answers there is no etcd"},
 	{"missing selected ALPN property", "what answers there is no etcd"},
-	{"signed by unknown authority", "its certificate is of another authority"},
-	{"certificate required", "it refuses our certificate"},
-	{"bad certificate", "it refuses our certificate"},
+	{"signed by unknown authority", otherAuthority},
+	{"certificate required", refusesOurs},
+	{"bad certificate", refusesOurs},
+	{"expired certificate", refusesOurs},
+	{"unknown certificate authority", refusesOurs}, // which Go says of its peer's alert
 	{"connection refused", "connection refused: etcd does not run there"},
 }
+
+// Why a member and whoever asks it do not trust each other.
+const (
+	otherAuthority = "its certificate is of another authority"
+	refusesOurs    = "it refuses our certificate"
+)
 
 // short drops what gRPC and net wrap around the reason.
 func short(err error) error {

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -308,6 +309,31 @@ func TestRound(t *testing.T) {
 	none.VIP(someVIP)
 	none.Open(nil, nil)
 	none.Fill(snap)
+}
+
+// TestDistrusts: only where certificates are refused would others help.
+func TestDistrusts(t *testing.T) {
+	ours, others := newWorld(t), newWorld(t)
+	good := &fakeEtcd{queue: answering(), lease: lasting(60, 41)}
+	ours.serve("10.5.0.2", good)
+	others.serve("10.5.0.3", good)
+	half := ours.ca.server("10.5.0.4") // as of a member that trusts others' clients
+	half.ClientCAs = others.ca.pool
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(half)))
+	t.Cleanup(s.Stop)
+	pb.RegisterKVServer(s, good)
+	l := ours.listen("10.5.0.4")
+	go func() { _ = s.Serve(l) }()
+	ours.ports[netip.MustParseAddrPort("10.5.0.3:2379")] = others.ports[netip.MustParseAddrPort("10.5.0.3:2379")]
+	snap := nodes("10.5.0.2", "10.5.0.3", "10.5.0.4", "10.5.0.9")
+	r := NewRound(t.Context())
+	r.Open(ours.client(5*time.Second), nil)
+	r.Fill(snap)
+	for i, want := range []bool{false, true, true, false} {
+		if got := r.Distrusts(snap.Nodes[i].Addr); got != want {
+			t.Errorf("Distrusts(%s) = %t; want %t where it says %q", snap.Nodes[i].Name, got, want, snap.VIPs[0].Elections[i].Election.Err())
+		}
+	}
 }
 
 func TestInterrupted(t *testing.T) {

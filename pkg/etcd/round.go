@@ -133,3 +133,14 @@ func (r *Round) heard(p pair) (cluster.Election, error) {
 		return cluster.Election{}, errors.New("no node gave etcd's certificates")
 	}
 }
+
+// Distrusts says, once Fill returned, that the member on the node and the client do
+// not take each other's certificates: with another's it might have told.
+func (r *Round) Distrusts(node netip.Addr) bool {
+	for p, a := range r.asked {
+		if p.node == node && a.err != nil && (a.err.Error() == otherAuthority || a.err.Error() == refusesOurs) {
+			return true
+		}
+	}
+	return false
+}

@@ -53,8 +53,9 @@ func (e *EtcdAccessError) Unwrap() error { return e.Err }
 func (e *EtcdAccessError) Hint() string { return e.hint }
 
 // gathering is what a survey does to get the certificate of etcd's clients.
-// Every node is asked as soon as it can be; the first answer counts, for all give
-// certificates of one authority.
+// Every node is asked as soon as it can be; the first answer counts, for as a rule
+// all give certificates of one authority. Where they do not, each can be asked for
+// its own.
 type gathering struct {
 	told    bool // whoever wants it has it, or knows why not
 	calls   []context.CancelFunc
@@ -114,6 +115,18 @@ func moreTelling(a, b error) error {
 		return b
 	}
 	return a
+}
+
+// EtcdCredentials asks a node that Collect saw for its own. via is the endpoint that
+// it was read through, "" where it was dialled.
+func (c *Client) EtcdCredentials(ctx context.Context, node, via string) (*EtcdCredentials, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	t, err := c.watched(node, via)
+	if err != nil {
+		return nil, err
+	}
+	return c.etcdCredentialsOf(nodeContext(ctx, t), t)
 }
 
 func (c *Client) etcdCredentialsOf(ctx context.Context, t target) (*EtcdCredentials, error) {

@@ -17,9 +17,14 @@ import (
 
 // holdsEtcdSecrets publishes etcd's certificates on the node, as Talos does.
 func (n *fakeNode) holdsEtcdSecrets() *x509.PEMEncodedCertificateAndKey {
+	return n.holdsEtcdSecretsOf(n.world.bundle.Certs.Etcd)
+}
+
+// holdsEtcdSecretsOf publishes those of an authority.
+func (n *fakeNode) holdsEtcdSecretsOf(authority *x509.PEMEncodedCertificateAndKey) *x509.PEMEncodedCertificateAndKey {
 	t := n.world.t
 	t.Helper()
-	ca, err := x509.NewCertificateAuthorityFromCertificateAndKey(n.world.bundle.Certs.Etcd)
+	ca, err := x509.NewCertificateAuthorityFromCertificateAndKey(authority)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +35,7 @@ func (n *fakeNode) holdsEtcdSecrets() *x509.PEMEncodedCertificateAndKey {
 	}
 	admin := &x509.PEMEncodedCertificateAndKey{Crt: pair.CrtPEM, Key: pair.KeyPEM}
 	root := secretsres.NewEtcdRoot(secretsres.EtcdRootID)
-	root.TypedSpec().EtcdCA = n.world.bundle.Certs.Etcd
+	root.TypedSpec().EtcdCA = authority
 	own := secretsres.NewEtcd()
 	own.TypedSpec().EtcdAdmin = admin
 	n.put(root)
@@ -98,6 +103,42 @@ func TestEtcdCredentials(t *testing.T) {
 	c.cfg.forwarded, c.cfg.Nodes = true, []string{"10.5.0.3"}
 	if _, _, err := credentialsOf(t, c); err == nil || !strings.Contains(err.Error(), "through a proxy only") {
 		t.Errorf("EtcdCredentials through a proxy = %v; want that it is not possible", err)
+	}
+}
+
+// A node is asked for its own, through another where it cannot be dialled.
+func TestEtcdCredentialsOfANode(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	nodes[0].holdsEtcdSecrets()
+	other, err := x509.NewSelfSignedCertificateAuthority(x509.Organization("etcd"), x509.NotAfter(time.Now().Add(time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes[1].holdsEtcdSecretsOf(&x509.PEMEncodedCertificateAndKey{Crt: other.CrtPEM, Key: other.KeyPEM}) // as of a cluster of its own
+	w.hide("10.5.0.3:50000")
+	c := w.client("10.5.0.2")
+	snap, err := c.Collect(t.Context(), CollectOptions{Facts: Addresses})
+	if err != nil || snap.Node("cp-2") == nil || snap.Node("cp-2").Via == "" {
+		t.Fatalf("Collect = %s, %v; want cp-2 through another node", names(snap), err)
+	}
+	var got []*EtcdCredentials
+	for _, name := range []string{"cp-1", "cp-2"} {
+		own, err := c.EtcdCredentials(t.Context(), name, snap.Node(name).Via)
+		if err != nil {
+			t.Fatalf("EtcdCredentials(%s) = %v; want them", name, err)
+		}
+		got = append(got, own)
+	}
+	if got[0].TLS().RootCAs.Equal(got[1].TLS().RootCAs) {
+		t.Error("EtcdCredentials(cp-2) are of cp-1's authority; want its own")
+	}
+	for name, want := range map[string]string{
+		"cp-3": "etcd's certificates: the node does not publish it (yet)", "cp-9": `no control-plane node is called "cp-9"`,
+	} {
+		if _, err := c.EtcdCredentials(t.Context(), name, ""); err == nil || err.Error() != want {
+			t.Errorf("EtcdCredentials(%s) = %v; want %s", name, err, want)
+		}
 	}
 }
 
