@@ -111,6 +111,11 @@ func everywhere(n int, one func(i int) change) change {
 	}
 }
 
+// unlistedAlarms is a node that cannot be asked for the list of alarms.
+func unlistedAlarms(i int) change {
+	return node(i, func(n *cluster.Node) { n.Alarms = cluster.Missed[[]cluster.Alarm](errRight) })
+}
+
 // down is a node that nothing on it answers.
 func down(i int) change { return silentNode(i, errDown) }
 

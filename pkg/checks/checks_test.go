@@ -282,9 +282,11 @@ var rows = map[string][]row{
 			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a2", Alarm: "NONE"}})
 		})), Pass, "no learner, no alarm"},
 		{"one answer is of all members", healthy(3, down(3)), Pass, "no learner, no alarm"},
-		{"nobody tells the alarms", healthy(3, everywhere(3, func(i int) change {
-			return node(i, func(n *cluster.Node) { n.Alarms = cluster.Missed[[]cluster.Alarm](errDown) })
-		})), Unknown, "alarms of etcd not known"},
+		{"nobody lists the alarms, and every member's status tells of none", healthy(3, everywhere(3, unlistedAlarms)), Pass, "no learner, no alarm"},
+		{"nobody lists the alarms, and a member's status tells of one", healthy(3, everywhere(3, unlistedAlarms), etcd(2, func(e *cluster.EtcdStatus) {
+			e.Alarms = []cluster.Alarm{{MemberID: "a2", Alarm: "NOSPACE"}}
+		})), Fail, "alarm NOSPACE of cp-2"},
+		{"nobody lists the alarms, and a member tells nothing", healthy(3, everywhere(3, unlistedAlarms), down(3)), Skip, "cp-1: alarms of etcd not known"},
 	},
 	"etcd-quorum": {
 		{"three of three", healthy(3), Pass, "3 of 3 voters are healthy, 2 make a quorum"},

@@ -76,7 +76,7 @@ type EtcdState struct {
 type EtcdNote struct {
 	// About is a stable word for programs: evenVoters, etcdVersions,
 	// talosVersions, fragmentation, databaseSize, behind, leaderOwnsVIP,
-	// elsewhere.
+	// elsewhere, silentNodes, alarmsNotListed.
 	About   string
 	Message string // lower case, without a full stop
 	Hint    string // what to do about it, "" where nothing is to be done
@@ -161,8 +161,8 @@ func (e *EtcdState) complaints(s *cluster.Snapshot) []string {
 	if e.Stability != nil {
 		all = append(all, e.Stability.Findings...)
 	}
-	if len(all) == 0 { // a list or the alarms may not be known though each member is healthy
-		all = slices.Concat(lists.notKnown(false), rest.notKnown(false))
+	if len(all) == 0 { // a list may not be known though each member is healthy, and with that has told its alarms
+		all = lists.notKnown(false)
 	}
 	return distinct(all)
 }
@@ -207,6 +207,7 @@ func (e *EtcdState) notes(s *cluster.Snapshot) []EtcdNote {
 		}
 	}
 	notes = append(notes, e.parted(s)...)
+	notes = append(notes, e.unlistedAlarms(s)...)
 	notes = append(notes, versionNotes(e.Members)...)
 	notes = append(notes, storeNotes(e.Members)...)
 	if e.Stability != nil {

@@ -46,6 +46,7 @@ func TestEtcdVerdict(t *testing.T) {
 		{"an alarm that every member's status tells is no lost quorum", healthy(3, everywhere(3, func(i int) change {
 			return etcd(i, func(e *cluster.EtcdStatus) { e.Alarms = []cluster.Alarm{{MemberID: "a1", Alarm: "NOSPACE"}} })
 		})), "degraded 3/3 quorum 2 tolerance 1 leader cp-1"},
+		{"nobody lists the alarms, and every member's status tells of none", healthy(3, everywhere(3, unlistedAlarms)), "healthy 3/3 quorum 2 tolerance 1 leader cp-1"},
 		{"the leader is silent, and a node that was bootstrapped by mistake leads itself", healthy(4, down(1), bootstrapped(4), everywhere(3, func(i int) change {
 			return listed(i, func(l []cluster.Member) []cluster.Member { return l[:min(3, len(l))] })
 		}), down(1)), "degraded 2/3 quorum 2 tolerance 0 leader cp-1"},
@@ -187,6 +188,7 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 		{"a member that goes silent between the samples", healthy(3, again(1, grows(1)), again(2, grows(1)), silentLater(3)), EtcdDegraded, "cp-3: etcd answered at first, and 1 s later: context deadline exceeded", ""},
 		{"a member that applies too late to serve", healthy(3, etcd(2, func(e *cluster.EtcdStatus) { e.Index = 6000 })), EtcdDegraded,
 			"cp-2: has not applied 5100 entries, and refuses requests", ""},
+		{"nobody lists the alarms", healthy(3, everywhere(3, unlistedAlarms)), EtcdHealthy, "", "alarmsNotListed leaderOwnsVIP"},
 		{"four voters", healthy(4), EtcdHealthy, "", "evenVoters leaderOwnsVIP"},
 		{"versions of etcd differ", healthy(3, etcd(1, func(e *cluster.EtcdStatus) { e.Version = "3.5.9" }), etcd(2, func(e *cluster.EtcdStatus) { e.Version = "3.6.12" })), EtcdHealthy, "", "etcdVersions leaderOwnsVIP"},
 		{"versions of Talos differ", healthy(3, node(2, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Tag: "v1.14.0"}) })), EtcdHealthy, "", "talosVersions leaderOwnsVIP"},

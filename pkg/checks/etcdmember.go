@@ -182,6 +182,25 @@ func alarms(s *cluster.Snapshot) []cluster.Alarm {
 	return list
 }
 
+// unlistedAlarms is for nodes of which none lists the alarms, though somebody's member
+// told those that it knows of: that is no fault of the cluster.
+func (e *EtcdState) unlistedAlarms(s *cluster.Snapshot) []EtcdNote {
+	why := ""
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		switch {
+		case n.Alarms.Known():
+			return nil
+		case !saidNothing(n): // that a node is silent is said elsewhere
+			why = cmp.Or(why, n.Name+": "+n.Alarms.Err())
+		}
+	}
+	if why == "" || !slices.ContainsFunc(e.Members, func(m EtcdMember) bool { return m.Said.Known() }) {
+		return nil
+	}
+	return []EtcdNote{{"alarmsNotListed", "nobody listed etcd's alarms (" + why + "): what is said of them rests on each member's own status", ""}}
+}
+
 // nobodyIsLed says that every node's etcd answered and has no leader, or does not
 // run. The members are not listed then: etcd lists them through its leader.
 func nobodyIsLed(s *cluster.Snapshot) bool {

@@ -27,9 +27,9 @@ func TestGuard(t *testing.T) {
 		{"two voters", healthy(2), aim, "etcd has 2 voters, and a drill needs 3"},
 		{"two leaders", healthy(3, etcd(3, func(e *cluster.EtcdStatus) { e.Leader = "a3" })), aim, "follows a3"},
 		{"a learner", healthy(4, everywhere(4, func(i int) change { return listed(i, learner) })), aim, "is a learner"},
-		{"alarms not known", healthy(3, everywhere(3, func(i int) change {
-			return node(i, func(n *cluster.Node) { n.Alarms = cluster.Missed[[]cluster.Alarm](errRight) })
-		})), aim, "alarms of etcd not known"},
+		{"alarms not known", healthy(3, everywhere(3, unlistedAlarms), node(3, func(n *cluster.Node) { n.Etcd = cluster.Missed[cluster.EtcdStatus](errRight) })),
+			aim, "alarms of etcd not known"},
+		{"alarms that every member tells, and no list", healthy(3, everywhere(3, unlistedAlarms)), aim, ""},
 		{"no owner", healthy(3, ownerless()), aim, "192.0.2.50 is unowned"},
 		{"two owners", healthy(3, carries(3, "192.0.2.50/32", "eth0")), aim, "192.0.2.50 is splitBrain"},
 		{"the owner has changed", healthy(3, moved(2)), aim, "192.0.2.50 has moved from cp-1 to cp-2"},
