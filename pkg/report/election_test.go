@@ -152,6 +152,36 @@ func TestElectionReport(t *testing.T) {
 	}
 }
 
+// TestElectionsOfSeveralContexts: a title says whose election it is, also where two
+// of like VIPs are told alike.
+func TestElectionsOfSeveralContexts(t *testing.T) {
+	var items []Item[Ownership]
+	for _, context := range []string{"east", "west", "mute-1", "mute-2"} {
+		s := someElection()
+		s.Context = context
+		if strings.HasPrefix(context, "mute") {
+			for i := range s.VIPs[0].Elections {
+				s.VIPs[0].Elections[i].Election = cluster.Missed[cluster.Election](errors.New("the role may not"))
+			}
+		}
+		items = append(items, Item[Ownership]{Document: electionOf(s)})
+	}
+	text := tableOf(t, NewOwnershipList(items))
+	for _, context := range []string{"east", "west"} {
+		queue := "\n" + context + ": ELECTION of 192.0.2.50: cp-2 is next in the queue; a crash of cp-1 now takes 61.8 - 65.5 s\n" +
+			"CONTEXT # HOST ROLE REMAINING NOTE\n" + context + " 1 cp-1 owner"
+		if !strings.Contains(text, queue) {
+			t.Errorf("no %q in\n%s", queue, text)
+		}
+	}
+	for _, context := range []string{"mute-1", "mute-2"} {
+		queue := "\n" + context + ": ELECTION of 192.0.2.50: no etcd told it\n" + context + ": not asked: the role may not"
+		if !strings.Contains(text, queue) {
+			t.Errorf("no %q in\n%s", queue, text)
+		}
+	}
+}
+
 // TestElectionsOfTwoVIPs: each has a queue of its own.
 func TestElectionsOfTwoVIPs(t *testing.T) {
 	s := someElection()
@@ -184,7 +214,7 @@ func lead(s *cluster.Snapshot, id string) {
 }
 
 // tableOf is the table form with single spaces.
-func tableOf(t *testing.T, doc *Ownership) string {
+func tableOf(t *testing.T, doc Tabular) string {
 	t.Helper()
 	var out bytes.Buffer
 	if err := Write(&out, Table, doc); err != nil {

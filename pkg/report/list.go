@@ -194,17 +194,21 @@ func (r *roll) add(context string, g Grid) {
 	}
 }
 
-// rest takes one context's other grids; those of like header become one.
+// rest takes one context's other grids; those of like header become one. One with a
+// title stays by itself, and its title says whose it is.
 func (r *roll) rest(context string, grids []Grid) {
 	for _, g := range grids {
-		header := g.Header
+		title, header := g.Title, g.Header
+		if title != "" {
+			title = context + ": " + title
+		}
 		if len(header) > 0 {
 			header = append([]string{"CONTEXT"}, header...)
 		}
-		at := slices.IndexFunc(r.others, func(o Grid) bool { return o.Title == g.Title && slices.Equal(o.Header, header) })
+		at := slices.IndexFunc(r.others, func(o Grid) bool { return o.Title == title && slices.Equal(o.Header, header) })
 		if at < 0 {
 			at = len(r.others)
-			r.others = append(r.others, Grid{Title: g.Title, Header: header})
+			r.others = append(r.others, Grid{Title: title, Header: header})
 		}
 		for _, row := range g.Rows {
 			r.others[at].Rows = append(r.others[at].Rows, append([]string{context}, row...))
