@@ -25,6 +25,7 @@ func All() []Check {
 		{"vip-segment", VIP, "the VIP and every control-plane node share one segment", needsReader, vipSegment},
 		{"vip-link-up", VIP, "the link of the VIP is up on every control-plane node", needsReader, vipLinkUp},
 		{"vip-campaigns", VIP, "every node that has the VIP configured campaigns for it", needsReader, vipCampaigns},
+		{"vip-release", VIP, "no control-plane node runs a Talos release with a known fault of its VIP", needsReader, vipRelease},
 		{OneOwner, VIP, "exactly one node has the VIP", needsReader, vipOneOwner},
 		{"vip-witnesses-agree", VIP, "every other witness that could be asked names the same owner", needsReader + "; for the wire the VIP's segment and CAP_NET_RAW", witnessesAgree},
 		{"vip-answers", VIP, "a ready kube-apiserver answers on the VIP", needsWire, vipAnswers},

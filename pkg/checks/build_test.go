@@ -230,3 +230,19 @@ func wants(i int, layer string) change {
 		n.Layers = cluster.Got([]cluster.Layered{{Prefix: netip.PrefixFrom(testVIP, 32), Link: "eth0", Layer: layer}})
 	})
 }
+
+// runs has the node run that version.
+func runs(i int, tag string) change {
+	return node(i, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Tag: tag, Platform: "metal"}) })
+}
+
+// ownBroadcast gives the VIP on the node itself as its broadcast address.
+func ownBroadcast(i int) change {
+	return node(i, func(n *cluster.Node) {
+		for j, a := range n.Addresses.Value() {
+			if a.Prefix.Addr() == testVIP {
+				n.Addresses.Value()[j].Broadcast = testVIP
+			}
+		}
+	})
+}

@@ -39,6 +39,9 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 		{"a dead kube-apiserver", apiServerReady, healthy(3, dead), "talosctl -n 192.0.2.1 containers -k", "NODE"},
 		{"a VIP that is silent, for its owner does not serve", vipAnswers, healthy(3, dead, silent), "talosctl -n 192.0.2.1 service kubelet restart hands 192.0.2.50 to the next node, but without quorum (vipctl etcd) to none", "see vip-one-owner"},
 		{"a VIP that is silent, while its owner answers", vipAnswers, healthy(3, silent), "port security", "see vip-one-owner"},
+		{"a release with a fault: the VIP's owner is upgraded last", vipRelease, healthy(3, everywhere(3, func(i int) change { return runs(i, "v1.13.7") })),
+			"talosctl -n 192.0.2.2 upgrade --image INSTALLER:v1.13.8, then talosctl -n 192.0.2.3 upgrade --image INSTALLER:v1.13.8, then talosctl -n 192.0.2.1 upgrade", "in between"},
+		{"one with both, two lines back: the later fix counts", vipRelease, healthy(1, runs(1, "v1.10.9")), "INSTALLER:v1.12.11 (INSTALLER is the node's machine.install.image without its tag, and no minor release in between may be left out)", "v1.11.3"},
 		{"an alarm, and no learner", noLearnerOrAlarm, healthy(3, alarm), "alarm disarm", "learner"},
 	} {
 		got := tt.check(tt.s)
