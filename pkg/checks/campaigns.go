@@ -10,8 +10,8 @@ import (
 )
 
 func vipCampaigns(s *cluster.Snapshot) Finding {
-	return eachVIP(s, "every node that has "+joined(addrs(s.VIPs))+" configured campaigns",
-		"talosctl -n NODE get links, and get operatorspecs: the VIP's link must be there, be up and be called as in the configuration",
+	var hints []string
+	f := eachVIP(s, "every node that has "+joined(addrs(s.VIPs))+" configured campaigns", "",
 		func(t *tally, v cluster.VIP) {
 			configured := 0
 			for i := range s.Nodes {
@@ -20,20 +20,22 @@ func vipCampaigns(s *cluster.Snapshot) Finding {
 					continue // vip-configured-alike says so
 				}
 				configured++
-				judgeCampaign(t, s, n, v.Addr)
+				hints = append(hints, judgeCampaign(t, s, n, v.Addr))
 			}
 			if configured == 0 && len(s.Nodes) > 0 {
 				t.say(Skip, "no node has %s configured", v.Addr)
 			}
 		})
+	f.Hint = strings.Join(distinct(hints), "; ")
+	return f
 }
 
 // judgeCampaign judges a node by the finalizers that its VIP operators hold on
 // its KubeletLifecycle, one for each link and not for each VIP (Talos v1.13.9
 // internal/app/machined/pkg/controllers/network/operator/vip.go). So a node that
 // campaigns at all may still not do it for this VIP: then it holds fewer links
-// than another node with the same VIPs.
-func judgeCampaign(t *tally, s *cluster.Snapshot, n *cluster.Node, addr netip.Addr) {
+// than another node with the same VIPs. It returns what to do, "" for nothing.
+func judgeCampaign(t *tally, s *cluster.Snapshot, n *cluster.Node, addr netip.Addr) (hint string) {
 	links, ok := n.Campaigns.Get()
 	switch {
 	case !n.VIPs.Known():
@@ -43,36 +45,57 @@ func judgeCampaign(t *tally, s *cluster.Snapshot, n *cluster.Node, addr netip.Ad
 	case n.Holds(addr).Value() != "":
 		t.pass() // whoever holds it was elected, or vip-witnesses-agree says otherwise
 	case len(links) == 0:
-		notCampaigning(t, n, addr)
+		return notCampaigning(t, s, n, addr)
 	default:
 		if other := moreCampaigns(s, n); other != nil {
 			t.say(Warn, "%s campaigns on %s only, and %s, with the same VIPs, on %s", n.Name, strings.Join(links, ", "),
 				other.Name, strings.Join(other.Campaigns.Value(), ", "))
-			return
+			return linkHint(s, n)
 		}
 		t.pass()
 	}
+	return ""
+}
+
+// linkHint is for a link of a VIP that is not there, is down, or has another name.
+func linkHint(s *cluster.Snapshot, n *cluster.Node) string {
+	return fmt.Sprintf("talosctl -n %s get links: the VIP's link must be there, be up and be called as in the configuration, "+
+		"which talosctl -n %[1]s get operatorspecs shows to role os:admin", reached(s, n.Name))
 }
 
 // notCampaigning says why, as far as that can be told. What keeps the whole node
 // from it other checks call a failure.
-func notCampaigning(t *tally, n *cluster.Node, addr netip.Addr) {
+func notCampaigning(t *tally, s *cluster.Snapshot, n *cluster.Node, addr netip.Addr) (hint string) {
 	stage, known := n.Stage.Get()
 	etcd, kubelet := serviceOf(n, "etcd"), serviceOf(n, "kubelet")
-	why := ""
+	why, at := "", reached(s, n.Name)
 	switch {
 	case known && stage.Stage != "running":
 		why = "it is " + orElse(stage.Stage, "in no known stage")
+		hint = stageHint(at)
 	case etcd.State != "" && !running(etcd):
 		why = "its etcd is not running and healthy"
+		hint = serviceHint(at, "etcd")
 	case kubelet.State != "" && !running(kubelet):
 		why = "its kubelet is not running and healthy"
+		hint = serviceHint(at, "kubelet")
 	}
 	if why != "" {
 		t.say(Warn, "%s has %s configured and does not campaign for it now: %s", n.Name, addr, why)
-		return
+		return hint
 	}
 	t.say(Fail, "%s has %s configured and does not campaign for it: its link does not exist or is down, or is called otherwise", n.Name, addr)
+	return linkHint(s, n)
+}
+
+// stageHint is for nodes that are not running, or not ready.
+func stageHint(nodes string) string {
+	return fmt.Sprintf("talosctl -n %s get machinestatus -o yaml names what a node waits for", nodes)
+}
+
+// serviceHint is for a service of Talos that is not well on those nodes.
+func serviceHint(nodes, service string) string {
+	return fmt.Sprintf("talosctl -n %s service %s, and talosctl -n %[1]s logs %[2]s", nodes, service)
 }
 
 func running(s cluster.Service) bool {

@@ -184,11 +184,11 @@ func unlisted(s *cluster.Snapshot) (said []string) {
 	return said
 }
 
-// distinct drops what comes again.
+// distinct drops what comes again, and what is empty.
 func distinct(words []string) []string {
 	var once []string
 	for _, w := range words {
-		if !slices.Contains(once, w) {
+		if w != "" && !slices.Contains(once, w) {
 			once = append(once, w)
 		}
 	}

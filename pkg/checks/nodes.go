@@ -72,7 +72,7 @@ func nodesReady(s *cluster.Snapshot) Finding {
 		}
 	}
 	return t.finding(fmt.Sprintf("%d nodes are running and ready", t.good),
-		"talosctl -n "+t.blamed(s)+" get machinestatus -o yaml names what a node waits for")
+		stageHint(t.blamed(s)))
 }
 
 func versionsAlike(s *cluster.Snapshot) Finding {
