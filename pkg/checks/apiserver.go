@@ -30,8 +30,25 @@ func apiServerReady(s *cluster.Snapshot) Finding {
 		judgePod(&t, n)
 		good = "%d nodes' kube-apiservers are ready, by their kubelets' word: nodes are reached through a proxy"
 	}
-	return t.finding(fmt.Sprintf(good, t.good),
-		"talosctl -n "+t.blamed(s)+" containers -k shows its container, and talosctl logs -k with that ID what it says; the VIP stays on a node whose kube-apiserver is dead")
+	return t.finding(fmt.Sprintf(good, t.good), deadAPIServers(s, t.culprits(s)))
+}
+
+// deadAPIServers says how to look for each server, of which some may be on nodes
+// whose Talos does not answer either: talosctl is of no use there.
+func deadAPIServers(s *cluster.Snapshot, nodes []*cluster.Node) string {
+	var hints, at []string
+	for _, n := range nodes {
+		if saidNothing(n) {
+			hints = append(hints, bringBack(s, n, n.Reachable.Err()))
+		} else {
+			at = append(at, reached(s, n.Name))
+		}
+	}
+	if len(at) > 0 {
+		hints = append(hints, fmt.Sprintf("talosctl -n %s containers -k shows its container, and talosctl -n %[1]s logs -k ID, with the ID from there, what it says; "+
+			"the VIP stays on a node whose kube-apiserver is dead", strings.Join(at, ",")))
+	}
+	return strings.Join(distinct(hints), "; ")
 }
 
 // seenHere says whether it is the node whose port was seen from here, and not

@@ -43,6 +43,13 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 		{"nor do two whose links are called otherwise", vipCampaigns, healthy(3, campaigns(2), campaigns(3)),
 			"talosctl -n 192.0.2.2 get operatorspecs shows to role os:admin; talosctl -n 192.0.2.3 get links", "NODE"},
 		{"a dead kube-apiserver", apiServerReady, healthy(3, dead), "talosctl -n 192.0.2.1 containers -k", "NODE"},
+		{"another on a node in maintenance mode, where talosctl shows no containers", apiServerReady, healthy(3, dead, node(2, func(n *cluster.Node) {
+			*n = cluster.Node{
+				Name: n.Name, Addr: n.Addr, Reachable: cluster.Missed[bool](errors.New("the node is in maintenance mode: it has no configuration")),
+				APIServer: cluster.Got(cluster.APIServer{Error: "connection refused"}),
+			}
+		})), "talosctl apply-config --insecure -n 192.0.2.2 -f FILE gives the node its configuration back; talosctl -n 192.0.2.1 containers -k", "192.0.2.2 containers"},
+		{"one whose Talos is silent", apiServerReady, healthy(3, node(1, down), dead), "check that the node is on, and that port 50000", "containers"},
 		{"a VIP that is silent, for its owner does not serve", vipAnswers, healthy(3, dead, silent), "talosctl -n 192.0.2.1 service kubelet restart hands 192.0.2.50 to the next node, but without quorum (vipctl etcd) to none", "see vip-one-owner"},
 		{"a VIP that is silent, while its owner answers", vipAnswers, healthy(3, silent), "port security", "see vip-one-owner"},
 		{"a release with a fault: the VIP's owner is upgraded last", vipRelease, healthy(3, everywhere(3, func(i int) change { return runs(i, "v1.13.7") })),

@@ -33,19 +33,42 @@ func (t *tally) say(s Status, format string, args ...any) {
 	}
 }
 
-// blamed are the nodes on which a failure was said, each by "NODE: ..." or
-// "NODE is ...", as talosctl takes them; NODE where there is none.
-func (t *tally) blamed(s *cluster.Snapshot) string {
-	var list []string
+// culprits are the nodes on which the worst was said, a failure or else a warning,
+// each by "NODE: ..." or "NODE is ...".
+func (t *tally) culprits(s *cluster.Snapshot) []*cluster.Node {
+	said := t.said[Fail]
+	if len(said) == 0 {
+		said = t.said[Warn]
+	}
+	var list []*cluster.Node
 	for i := range s.Nodes {
 		name := s.Nodes[i].Name
-		if slices.ContainsFunc(t.said[Fail], func(text string) bool {
+		if slices.ContainsFunc(said, func(text string) bool {
 			return strings.HasPrefix(text, name+":") || strings.HasPrefix(text, name+" ")
 		}) {
-			list = append(list, reached(s, name))
+			list = append(list, &s.Nodes[i])
 		}
 	}
-	return orElse(strings.Join(list, ","), "NODE")
+	return list
+}
+
+// blamed are the culprits as talosctl takes them, with commas; all nodes where it
+// is none of them alone.
+func (t *tally) blamed(s *cluster.Snapshot) string {
+	var list []string
+	for _, n := range t.culprits(s) {
+		list = append(list, reached(s, n.Name))
+	}
+	return orElse(strings.Join(list, ","), everyNode(s))
+}
+
+// everyNode are all nodes as talosctl takes them, with commas.
+func everyNode(s *cluster.Snapshot) string {
+	list := make([]string, 0, len(s.Nodes))
+	for i := range s.Nodes {
+		list = append(list, reached(s, s.Nodes[i].Name))
+	}
+	return strings.Join(list, ",")
 }
 
 // miss counts a fact that could not be learned, and why.
