@@ -20,17 +20,20 @@ func speaksKubernetes(status int) bool {
 
 func apiServerReady(s *cluster.Snapshot) Finding {
 	t := among(s)
-	good := "%d nodes' kube-apiservers are ready"
+	by := ""
+	if s.NoKubeconfig != "" {
+		by = ", by their kubelets' word where they tell a stranger nothing: " + s.NoKubeconfig
+	}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		if seenHere(s, n) {
-			judgeAPIServer(&t, n)
+			judgeAPIServer(&t, s, n)
 			continue
 		}
 		judgePod(&t, n)
-		good = "%d nodes' kube-apiservers are ready, by their kubelets' word: nodes are reached through a proxy"
+		by = ", by their kubelets' word: nodes are reached through a proxy"
 	}
-	return t.finding(fmt.Sprintf(good, t.good), deadAPIServers(s, t.culprits(s)))
+	return t.finding(fmt.Sprintf("%d nodes' kube-apiservers are ready%s", t.good, by), deadAPIServers(s, t.culprits(s)))
 }
 
 // deadAPIServers says how to look for each server, of which some may be on nodes
@@ -75,7 +78,7 @@ func judgePod(t *tally, n *cluster.Node) {
 
 // judgeAPIServer believes /readyz where it was told, else the kubelet's word
 // on the static pod, if the port answers at all.
-func judgeAPIServer(t *tally, n *cluster.Node) {
+func judgeAPIServer(t *tally, s *cluster.Snapshot, n *cluster.Node) {
 	port, ok := n.APIServer.Get()
 	pod, podKnown := n.StaticPod.Get()
 	switch {
@@ -92,7 +95,8 @@ func judgeAPIServer(t *tally, n *cluster.Node) {
 	case !speaksKubernetes(port.Status):
 		t.say(Fail, "%s: kube-apiserver answers with HTTP %d: not ready", n.Name, port.Status)
 	case !podKnown:
-		t.say(Unknown, "%s: kube-apiserver answers; its readiness needs a kubeconfig", n.Name)
+		need := distinct([]string{"kube-apiserver answers; its readiness needs a kubeconfig", s.NoKubeconfig})
+		t.say(Unknown, "%s: %s", n.Name, strings.Join(need, ": "))
 	case !pod.Ready:
 		t.say(Fail, "%s: kube-apiserver answers, and its pod (%s) is not ready", n.Name, orElse(pod.Phase, "no phase"))
 	default:

@@ -236,6 +236,9 @@ func runs(i int, tag string) change {
 	return node(i, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Tag: tag, Platform: "metal"}) })
 }
 
+// unreadKubeconfig is of one whose $KUBECONFIG cannot be read.
+func unreadKubeconfig(s *cluster.Snapshot) { s.NoKubeconfig = "kubeconfig /50%: permission denied" }
+
 // ownBroadcast gives the VIP on the node itself as its broadcast address.
 func ownBroadcast(i int) change {
 	return node(i, func(n *cluster.Node) {

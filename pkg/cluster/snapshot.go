@@ -41,6 +41,10 @@ type Snapshot struct {
 	// VIPs are the virtual IPs of the cluster: those that any node has
 	// configured, and those that were asked for by hand; in ascending order.
 	VIPs []VIP `json:"vips"`
+	// NoKubeconfig is why the kubeconfig of the environment could not be used to ask
+	// kube-apiservers, "" where it could, where none was named, or none was needed. It
+	// tells nothing of what the file holds.
+	NoKubeconfig string `json:"noKubeconfig,omitempty"`
 	// LeaseTTL is the lease of a VIP's owner in seconds, as whoever looked was told
 	// by hand; 0 is Talos's own.
 	LeaseTTL float64 `json:"leaseTTLSeconds,omitempty"`

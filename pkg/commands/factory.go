@@ -49,7 +49,7 @@ func newFactory(streams *cli.Streams, interrupts *interrupts) *Factory {
 			return nil, &cli.UsageError{Err: err}
 		case err != nil: // nobody named $KUBECONFIG by hand here
 			f.Streams.Errorf("warning: %v: without it no kube-apiserver says itself whether it is ready, and the kubelets' word on it is taken", err)
-			cfg = &kube.Config{}
+			cfg = kube.Without(err)
 		}
 		return kube.New(cfg, f.flags.Timeout)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/vipctl/vipctl/internal/cli"
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/kube"
 	"github.com/vipctl/vipctl/pkg/talos"
 	"github.com/vipctl/vipctl/pkg/vip"
 )
@@ -76,19 +78,29 @@ func TestFollowing(t *testing.T) {
 // TestKubeconfigOfTheEnvironment: one that nobody named by hand may be old. It is
 // no wrong usage, and what is not checked for want of it is said.
 func TestKubeconfigOfTheEnvironment(t *testing.T) {
+	elsewhere := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(elsewhere, []byte("token: [abc\ntoken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name, path, says string
 	}{
 		{"a missing file", filepath.Join(t.TempDir(), "none"), "none: file does not exist"},
 		{"a directory", t.TempDir(), "is a directory"},
+		{"something else", elsewhere, "it is no kubeconfig"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("KUBECONFIG", tt.path)
 			h := newHarness(t)
 			h.f.flags.Timeout = time.Second
 			client, err := h.f.Kube()
-			if err != nil || client.Authenticated() || !strings.Contains(h.err.String(), tt.says+": without it no kube-apiserver says itself whether it is ready") {
+			if err != nil || client.Authenticated() || !strings.Contains(h.err.String(), tt.says) || !strings.Contains(h.err.String(), ": without it no kube-apiserver says itself whether it is ready") {
 				t.Errorf("Kube() = %v, stderr %q; want an anonymous client and a warning with %q", err, h.err, tt.says)
+			}
+			var snap cluster.Snapshot
+			client.Round(t.Context(), kube.Whole).Fill(&snap)
+			if !strings.HasSuffix(snap.NoKubeconfig, tt.says) || strings.Contains(snap.NoKubeconfig, "token") {
+				t.Errorf("the snapshot says %q of it; want %q, and nothing that it holds", snap.NoKubeconfig, tt.says)
 			}
 			h = newHarness(t)
 			h.f.flags.Kubeconfig = tt.path

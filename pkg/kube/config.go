@@ -20,6 +20,9 @@ import (
 type Config struct {
 	// Path is the file it was read from, "" where there is none.
 	Path string
+	// Unused is why the one that was named is not used, "" where none was, or it is.
+	// A snapshot keeps it.
+	Unused string
 
 	certificates []tls.Certificate
 }
@@ -66,6 +69,19 @@ func Load(flag string) (*Config, error) {
 	return cfg, nil
 }
 
+// notOne begins what is wrong with what a file holds.
+const notOne = "it is no kubeconfig"
+
+// Without is the anonymous configuration of one whose kubeconfig Load refuses. Of
+// the error it keeps nothing that the file may hold.
+func Without(err error) *Config {
+	reason := err.Error()
+	if text, _, cut := strings.Cut(reason, notOne+": "); cut {
+		reason = text + notOne
+	}
+	return &Config{Unused: reason}
+}
+
 // readable says plainly why no file can be read; client-go names a variable of its
 // own, or a type of Go. As with kubectl, of several in $KUBECONFIG some may be
 // missing.
@@ -100,9 +116,9 @@ func unread(err error) error {
 	}
 	text := strings.TrimPrefix(err.Error(), "couldn't get version/kind; json parse error: ")
 	if strings.Contains(text, "Go value") {
-		return errors.New("it is no kubeconfig")
+		return errors.New(notOne)
 	}
-	return fmt.Errorf("it is no kubeconfig: %s", strings.Join(strings.Fields(text), " "))
+	return fmt.Errorf(notOne+": %s", strings.Join(strings.Fields(text), " "))
 }
 
 // credentials takes the client's certificate out of a kubeconfig. Tokens are

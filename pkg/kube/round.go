@@ -149,6 +149,7 @@ func (r *Round) Fill(snap *cluster.Snapshot) {
 		r.VIP(snap.VIPs[i].Addr)
 	}
 	r.wg.Wait()
+	snap.NoKubeconfig = r.client.cfg.Unused
 	mute := false
 	for i := range snap.VIPs {
 		v := &snap.VIPs[i]
