@@ -122,7 +122,7 @@ func unheard(s *cluster.Snapshot, n *cluster.Node) bool {
 
 func certificateCoversVIP(s *cluster.Snapshot) Finding {
 	return eachVIP(s, "every certificate names "+joined(addrs(s.VIPs)),
-		"put the VIP into cluster.apiServer.certSANs: else a node's certificate is rewritten, and its kube-apiserver restarted, when it first takes over",
+		"put "+joined(addrs(s.VIPs))+" into cluster.apiServer.certSANs of every control-plane node (talosctl -n "+everyNode(s)+" edit machineconfig): else a node's certificate is rewritten, and its kube-apiserver restarted, when it first takes over",
 		func(t *tally, v cluster.VIP) {
 			if answersHere(s, v) {
 				judgeCertificate(t, Fail, v.Addr, v.Addr.String(), v.APIServer)

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -30,7 +31,8 @@ func certificatesLast(s *cluster.Snapshot) Finding {
 		}
 	}
 	return t.finding(fmt.Sprintf("%d certificates last for more than a week", t.good),
-		"Talos renews it long before: look for errors in talosctl -n NODE logs controller-runtime, and at the node's clock; talosctl -n NODE reboot has a new one issued")
+		"Talos renews it long before: look for errors in talosctl -n "+t.blamed(s)+" logs controller-runtime, and at the node's clock; a reboot has a new one issued: "+
+			oneByOne("talosctl -n %s reboot", t.blamed(s)))
 }
 
 func judgeExpiry(t *tally, now time.Time, who string, server cluster.APIServer) {
@@ -52,7 +54,7 @@ func judgeExpiry(t *tally, now time.Time, who string, server cluster.APIServer) 
 
 func nodeIPNotVIP(s *cluster.Snapshot) Finding {
 	return eachVIP(s, "no kubelet has "+joined(addrs(s.VIPs)),
-		"set machine.kubelet.nodeIP.validSubnets to the nodes' subnet, without the VIP (!VIP/32); then restart the kubelet",
+		"set machine.kubelet.nodeIP.validSubnets to the nodes' subnet, without the VIP ("+exceptVIPs(s)+"), in talosctl -n %s edit machineconfig: Talos then restarts the kubelet",
 		func(t *tally, v cluster.VIP) {
 			for i := range s.Nodes {
 				n := &s.Nodes[i]
@@ -67,4 +69,13 @@ func nodeIPNotVIP(s *cluster.Snapshot) Finding {
 				}
 			}
 		})
+}
+
+// exceptVIPs is how a list of subnets in Talos's configuration leaves the VIPs out.
+func exceptVIPs(s *cluster.Snapshot) string {
+	list := make([]string, 0, len(s.VIPs))
+	for _, v := range s.VIPs {
+		list = append(list, fmt.Sprintf("!%s/%d", v.Addr, v.Addr.BitLen()))
+	}
+	return strings.Join(list, ", ")
 }

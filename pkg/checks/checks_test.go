@@ -308,6 +308,9 @@ var rows = map[string][]row{
 		{"an alarm", healthy(3, node(1, func(n *cluster.Node) {
 			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a2", Alarm: "NOSPACE"}})
 		})), Fail, "alarm NOSPACE of cp-2"},
+		{"a member whose data differ", healthy(3, node(1, func(n *cluster.Node) {
+			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a2", Alarm: "CORRUPT"}})
+		})), Fail, "alarm CORRUPT of cp-2"},
 		{"NONE is no alarm", healthy(3, node(1, func(n *cluster.Node) {
 			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a2", Alarm: "NONE"}})
 		})), Pass, "no learner, no alarm"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -24,6 +25,7 @@ const (
 func clocksAgree(s *cluster.Snapshot) Finding {
 	t := among(s)
 	middle := medianClock(s)
+	var odd []string
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		clock, ok := n.Clock.Get()
@@ -34,14 +36,17 @@ func clocksAgree(s *cluster.Snapshot) Finding {
 		case !ok:
 			missOf(&t, n, "clock", n.Clock)
 		default:
-			judgeClock(&t, n, clock, middle)
+			if !judgeClock(&t, n, clock, middle) {
+				odd = append(odd, reached(s, n.Name))
+			}
 		}
 	}
 	good := ""
 	if middle != nil {
 		good = fmt.Sprintf("%d clocks agree%s", t.good, ourClock(middle.Clock.Value()))
 	}
-	return t.finding(good, "talosctl -n NODE time compares it with its time server; talosctl -n NODE get timestatus says whether it is kept; see machine.time.servers")
+	at := strings.Join(odd, ",")
+	return t.finding(good, "talosctl -n "+at+" time compares it with its time server; talosctl -n "+at+" get timestatus says whether it is kept; see machine.time.servers")
 }
 
 // medianClock is the node whose clock most of the others are nearest to, nil
@@ -62,8 +67,9 @@ func medianClock(s *cluster.Snapshot) *cluster.Node {
 	return known[(len(known)-1)/2]
 }
 
-// judgeClock counts only what exceeds the error of both readings.
-func judgeClock(t *tally, n *cluster.Node, clock cluster.Clock, middle *cluster.Node) {
+// judgeClock counts only what exceeds the error of both readings, and says whether
+// the clock is good.
+func judgeClock(t *tally, n *cluster.Node, clock cluster.Clock, middle *cluster.Node) bool {
 	reference := middle.Clock.Value()
 	off := clock.Ahead - reference.Ahead
 	sure := math.Abs(off) - clock.Error - reference.Error
@@ -73,9 +79,10 @@ func judgeClock(t *tally, n *cluster.Node, clock cluster.Clock, middle *cluster.
 	}
 	if n == middle || sure <= clocksDrift {
 		t.pass()
-		return
+		return true
 	}
 	t.say(status, "the clock of %s is %s that of %s: %s", n.Name, offset(off), middle.Name, effect)
+	return false
 }
 
 // offset is to a tenth of a second, which is finer than the question is.

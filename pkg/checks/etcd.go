@@ -208,8 +208,8 @@ func (e *EtcdState) notes(s *cluster.Snapshot) []EtcdNote {
 	}
 	notes = append(notes, e.parted(s)...)
 	notes = append(notes, e.unlistedAlarms(s)...)
-	notes = append(notes, versionNotes(e.Members)...)
-	notes = append(notes, storeNotes(e.Members)...)
+	notes = append(notes, versionNotes(s, e.Members)...)
+	notes = append(notes, storeNotes(s, e.Members)...)
 	if e.Stability != nil {
 		notes = append(notes, e.Stability.Notes...)
 	}
@@ -232,14 +232,17 @@ func (e *EtcdState) parted(s *cluster.Snapshot) []EtcdNote {
 	names := strings.Join(silent, ", ")
 	return []EtcdNote{{
 		"silentNodes", "without " + names + " there is no quorum in sight, and whether there is one on their side is not known",
-		"bring them back, or their network: etcd goes on by itself when more than half of its members see each other; talosctl reset and bootstrap --recover-from only when they are lost for good",
+		"bring them back, or their network: etcd goes on by itself when more than half of its members see each other; a reset, and a bootstrap from a snapshot, only when they are lost for good",
 	}}
 }
 
 // versionNotes say where members run different versions. It is the rule while
 // nodes are upgraded one by one, and no fault; it should not last.
-func versionNotes(members []EtcdMember) []EtcdNote {
-	const hint = "finish the upgrade: talosctl -n NODE upgrade, node by node"
+func versionNotes(s *cluster.Snapshot, members []EtcdMember) []EtcdNote {
+	hint := finishUpgrade(s)
+	if len(grouped(members, func(m EtcdMember) string { return m.Talos })) < 2 {
+		hint = "one Talos brings one etcd, unless cluster.etcd.image names another: talosctl -n " + everyNode(s) + " get etcdspecs -o yaml"
+	}
 	var notes []EtcdNote
 	for _, kind := range []struct {
 		about, what string

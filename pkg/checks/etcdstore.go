@@ -1,6 +1,10 @@
 package checks
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
+)
 
 // When a member's database is worth a word. Fragmentation by the alerts that come
 // with etcd (v3.6 contrib/mixin: etcdDatabaseHighFragmentationRatio). Its alert on
@@ -26,20 +30,21 @@ func (m EtcdMember) Fragmentation() float64 {
 
 // storeNotes say whose database is worth defragmenting, or grows towards the
 // quota at which etcd raises NOSPACE.
-func storeNotes(members []EtcdMember) []EtcdNote {
+func storeNotes(s *cluster.Snapshot, members []EtcdMember) []EtcdNote {
 	var notes []EtcdNote
 	for _, m := range members {
 		said := m.Said.Value()
+		defrag := "talosctl -n " + reached(s, m.Node) + " etcd defrag"
 		if m.Fragmentation() > fragmented && said.DBInUse > leastInUse {
 			notes = append(notes, EtcdNote{"fragmentation",
 				fmt.Sprintf("%s: %.0f %% of its database of %d MiB is free", m.Label(), 100*m.Fragmentation(), said.DBSize>>20),
-				"talosctl -n NODE etcd defrag, one node after the other, the leader last: it stands still meanwhile"})
+				defrag + ", one node after the other, the leader last: it stands still meanwhile"})
 		}
 		if float64(said.DBSize) > nearQuota*defaultQuota {
 			notes = append(notes, EtcdNote{"databaseSize",
 				fmt.Sprintf("%s: its database has %d MiB; at etcd's quota, %d MiB unless quota-backend-bytes says otherwise, it refuses writes",
 					m.Label(), said.DBSize>>20, defaultQuota>>20),
-				"defragment first; then cluster.etcd.extraArgs quota-backend-bytes, up to 8 GiB"})
+				defrag + " first; then cluster.etcd.extraArgs quota-backend-bytes, up to 8 GiB"})
 		}
 	}
 	return notes

@@ -2,8 +2,10 @@ package checks
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
 )
@@ -54,7 +56,25 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 		{"a VIP that is silent, while its owner answers", vipAnswers, healthy(3, silent), "port security", "see vip-one-owner"},
 		{"a release with a fault: the VIP's owner is upgraded last", vipRelease, healthy(3, everywhere(3, func(i int) change { return runs(i, "v1.13.7") })),
 			"talosctl -n 192.0.2.2 upgrade --image INSTALLER:v1.13.8, then talosctl -n 192.0.2.3 upgrade --image INSTALLER:v1.13.8, then talosctl -n 192.0.2.1 upgrade", "in between"},
-		{"one with both, two lines back: the later fix counts", vipRelease, healthy(1, runs(1, "v1.10.9")), "INSTALLER:v1.12.11 (INSTALLER is the node's machine.install.image without its tag, and no minor release in between may be left out)", "v1.11.3"},
+		{"one with both, two lines back: the later fix counts", vipRelease, healthy(1, runs(1, "v1.10.9")), "INSTALLER:v1.12.11 (INSTALLER is the node's machine.install.image without its tag); no minor release in between may be left out", "v1.11.3"},
+		{"one node's kubelet has the VIP", nodeIPNotVIP, healthy(3, node(2, func(n *cluster.Node) { n.NodeIPs = cluster.Got([]netip.Addr{testVIP}) })),
+			"(!192.0.2.50/32), in talosctl -n 192.0.2.2 edit machineconfig", "restart the kubelet;"},
+		{"etcd advertises it: nobody can restart etcd", etcdNotOnVIP, healthy(3, node(3, func(n *cluster.Node) { n.Advertise = cluster.Got([]netip.Addr{testVIP}) })),
+			"in talosctl -n 192.0.2.3 edit machineconfig; then reboot these nodes, one after the other", "service etcd"},
+		{"certificates that end are renewed node by node", certificatesLast, healthy(3, expires(1, -time.Hour), expires(2, -time.Hour)),
+			"talosctl -n 192.0.2.1 reboot, then talosctl -n 192.0.2.2 reboot", "192.0.2.1,192.0.2.2 reboot"},
+		{"a clock that is off, not the one it is compared with", clocksAgree, healthy(3, clock(3, 5, 0.02)), "talosctl -n 192.0.2.3 get timestatus", "192.0.2.2"},
+		{"a voter that is down, not the others", votersHealthy, healthy(3, leaderless(2)), "talosctl -n 192.0.2.2 service etcd", "192.0.2.1"},
+		{"an election blames nobody", votersHealthy, healthy(3, again(1, func(e *cluster.EtcdStatus) { e.Term++ })), "talosctl -n 192.0.2.1,192.0.2.2,192.0.2.3 logs etcd", "NODE"},
+		{"the VIP as an endpoint", endpointNotVIP, healthy(3, func(s *cluster.Snapshot) {
+			s.Context = "lab"
+			s.Endpoints[0] = cluster.Endpoint{Name: testVIP.String(), Addresses: []netip.Addr{testVIP}}
+		}), "talosctl --context lab config endpoint 192.0.2.1 192.0.2.2 192.0.2.3", "ADDRESS"},
+		{"the middle of an upgrade: who is behind", versionsAlike, healthy(3, runs(2, "v1.13.8")), "talosctl -n 192.0.2.2 upgrade --image INSTALLER:v1.13.9", "192.0.2.1"},
+		{"two of one name: the later one", hostnamesDiffer, healthy(3, node(3, func(n *cluster.Node) { n.Hostname = cluster.Got("cp-1") })), "talosctl -n 192.0.2.3 edit machineconfig", "192.0.2.1"},
+		{"members' data differ: nothing is disarmed", noLearnerOrAlarm, healthy(1, node(1, func(n *cluster.Node) {
+			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a1", Alarm: "CORRUPT"}})
+		})), "talosctl -n 192.0.2.1 etcd snapshot 192.0.2.1.db", "disarm"},
 		{"an alarm, and no learner", noLearnerOrAlarm, healthy(3, alarm), "alarm disarm", "learner"},
 	} {
 		got := tt.check(tt.s)

@@ -21,7 +21,11 @@ func membersAgree(s *cluster.Snapshot) Finding {
 			t.say(Fail, "%s: %s", o.Node, o.Problem)
 		}
 	}
-	return t.finding(good, "compare talosctl etcd members on each node; a node that was reset must be removed from etcd before it joins again")
+	hint := "talosctl -n " + everyNode(s) + " etcd members compares them"
+	if first != nil {
+		hint += "; a node that was reset must be removed before it joins again: talosctl -n " + reached(s, first.Name) + " etcd remove-member ID"
+	}
+	return t.finding(good, hint)
 }
 
 // listsAlike compares the lists of members, and returns the first node that has
@@ -90,7 +94,7 @@ func votersHealthy(s *cluster.Snapshot) Finding {
 			t.say(Fail, "%s", f)
 		}
 	}
-	return t.finding(fmt.Sprintf("%d voters are healthy", t.good), "talosctl -n NODE service etcd; talosctl -n NODE logs etcd")
+	return t.finding(fmt.Sprintf("%d voters are healthy", t.good), serviceHint(t.blamed(s), "etcd"))
 }
 
 func votersOdd(s *cluster.Snapshot) Finding {
@@ -164,10 +168,24 @@ func noLearnerOrAlarm(s *cluster.Snapshot) Finding {
 	if slices.ContainsFunc(members(s), func(m EtcdMember) bool { return m.Learner }) {
 		hints = append(hints, "a learner becomes a voter by itself once it has caught up")
 	}
-	if len(alarms(s)) > 0 {
-		hints = append(hints, "talosctl etcd alarm list; after NOSPACE talosctl -n NODE etcd defrag, one member after the other, and then talosctl etcd alarm disarm")
+	return t.finding("no learner, no alarm", strings.Join(append(hints, alarmHints(s)...), "; "))
+}
+
+// alarmHints are for the kinds of alarm that there are. Any member disarms all.
+func alarmHints(s *cluster.Snapshot) (hints []string) {
+	raised := func(kind string) bool {
+		return slices.ContainsFunc(alarms(s), func(a cluster.Alarm) bool { return a.Alarm == kind })
 	}
-	return t.finding("no learner, no alarm", strings.Join(hints, "; "))
+	i := max(0, slices.IndexFunc(s.Nodes, func(n cluster.Node) bool { return lastSaid(&n).Known() }))
+	if raised("NOSPACE") {
+		hints = append(hints, fmt.Sprintf("after NOSPACE %s, then talosctl -n %s etcd alarm disarm",
+			oneByOne("talosctl -n %s etcd defrag", everyNode(s)), reached(s, s.Nodes[i].Name)))
+	}
+	if raised("CORRUPT") {
+		hints = append(hints, "after CORRUPT the members' data differ: before anything else "+oneByOne("talosctl -n %s etcd snapshot %[1]s.db", everyNode(s))+
+			"; the member with the alarm must leave etcd, and join anew")
+	}
+	return hints
 }
 
 func learnersAndAlarms(s *cluster.Snapshot) (t tally) {
@@ -196,7 +214,8 @@ func learnersAndAlarms(s *cluster.Snapshot) (t tally) {
 
 func etcdNotOnVIP(s *cluster.Snapshot) Finding {
 	return eachVIP(s, "no member advertises "+joined(addrs(s.VIPs)),
-		"set cluster.etcd.advertisedSubnets to the nodes' own subnet, without the VIP; then restart etcd node by node",
+		"set cluster.etcd.advertisedSubnets to the nodes' own subnet, without the VIP ("+exceptVIPs(s)+"), in talosctl -n %s edit machineconfig; "+
+			"then reboot these nodes, one after the other: Talos lets nobody restart etcd",
 		func(t *tally, v cluster.VIP) { advertisers(t, s, v.Addr) })
 }
 

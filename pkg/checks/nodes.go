@@ -97,12 +97,38 @@ func versionsAlike(s *cluster.Snapshot) Finding {
 	if first != nil {
 		good = fmt.Sprintf("%d nodes run %s", t.good, first.Version.Value().Tag)
 	}
-	return t.finding(good, "finish the upgrade: the VIP's election differs between Talos versions")
+	return t.finding(good, finishUpgrade(s))
+}
+
+// finishUpgrade says which nodes are behind the newest release, and how they get
+// there.
+func finishUpgrade(s *cluster.Snapshot) string {
+	var newest release
+	releases := make(map[*cluster.Node]release)
+	for i := range s.Nodes {
+		if r, _, ok := parseRelease(s.Nodes[i].Version.Value().Tag); ok {
+			releases[&s.Nodes[i]] = r
+			if r.compare(newest) > 0 {
+				newest = r
+			}
+		}
+	}
+	to := make(map[*cluster.Node]release)
+	for n, r := range releases {
+		if r.compare(newest) < 0 {
+			to[n] = newest
+		}
+	}
+	if len(to) == 0 { // builds of somebody's own
+		return "finish the upgrade, node by node, the VIP's owner last"
+	}
+	return "finish the upgrade, node by node, the VIP's owner last: " + upgradeSteps(s, to)
 }
 
 func hostnamesDiffer(s *cluster.Snapshot) Finding {
 	t := among(s)
 	bearer := make(map[string]netip.Addr)
+	var odd []string
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		name, ok := n.Hostname.Get()
@@ -112,15 +138,18 @@ func hostnamesDiffer(s *cluster.Snapshot) Finding {
 			missOf(&t, n, "host name", n.Hostname)
 		case name == "":
 			t.say(Fail, "%s has no host name and will not campaign for a VIP", n.Addr)
+			odd = append(odd, n.Addr.String())
 		case taken:
 			t.say(Fail, "%s and %s are both called %s", other, n.Addr, name)
+			odd = append(odd, n.Addr.String())
 		default:
 			bearer[name] = n.Addr
 			t.pass()
 		}
 	}
 	return t.finding(fmt.Sprintf("%d different host names", t.good),
-		"give each node its own host name: two of one name evict each other from the VIP's election")
+		"give each node its own host name: "+oneByOne("talosctl -n %s edit machineconfig", strings.Join(odd, ","))+
+			" (machine.network.hostname, or hostname in its HostnameConfig); two of one name evict each other from the VIP's election")
 }
 
 func endpointNotVIP(s *cluster.Snapshot) Finding {
@@ -150,5 +179,19 @@ func endpointNotVIP(s *cluster.Snapshot) Finding {
 		t.say(Unknown, "no endpoint is known")
 	}
 	return t.finding(fmt.Sprintf("endpoints: %d, none of them the VIP", t.good),
-		"name the nodes' own addresses: talosctl config endpoint ADDRESS...")
+		"name the nodes' own addresses: "+setEndpoints(s))
+}
+
+// setEndpoints is the command that makes all nodes the endpoints of the context.
+func setEndpoints(s *cluster.Snapshot) string {
+	command := "talosctl config endpoint"
+	if s.Context != "" {
+		command = "talosctl --context " + s.Context + " config endpoint"
+	}
+	for i := range s.Nodes {
+		if addr := s.Nodes[i].Addr; addr.IsValid() && !isVIP(s.VIPs, addr) {
+			command += " " + addr.String()
+		}
+	}
+	return command
 }

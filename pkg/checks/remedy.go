@@ -20,7 +20,7 @@ var remedies = map[vip.Trouble]string{
 	vip.LeftoverAddress:   "talosctl -n NODE reboot takes it off; until then clients may reach either node",
 	vip.StaticAddress:     "talosctl -n NODE edit machineconfig: name VIP as vip.ip or in a Layer2VIPConfig only, not among the addresses of a link",
 	vip.StaleARP:          "ip neigh flush to VIP on the machines that still send to NODE, the router first: Linux drops an entry that nobody answers for within a minute, a router may keep it for hours",
-	vip.ProxyARP:          "talosctl -n NODE get sysctls shows what makes it answer for others: net.ipv4.conf.*.proxy_arp, arp_ignore",
+	vip.ProxyARP:          "talosctl -n NODE read /proc/sys/net/ipv4/conf/all/proxy_arp, and the same of each link and of arp_ignore, tells role os:admin what makes it answer for others",
 	vip.AnsweredElsewhere: "ip neigh flush to VIP on this machine; where a load balancer or a route leads to VIP, look from the nodes' own segment",
 	vip.OwnerWithoutKey:   "vipctl owner --election shows the queue, and vipctl etcd whether NODE is still a member; talosctl -n NODE reboot takes the address off it",
 	vip.KeyWithoutOwner:   "vipctl owner --election shows what is left of its lease; talosctl -n NODE logs controller-runtime tells why it did not take VIP",

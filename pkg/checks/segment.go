@@ -29,7 +29,7 @@ func segmentOf(n *cluster.Node, addr netip.Addr) (segment netip.Prefix, link str
 
 func vipSegment(s *cluster.Snapshot) Finding {
 	return eachVIP(s, "every node has an address in the segment of "+joined(addrs(s.VIPs)),
-		"the VIP must lie in a subnet that every control-plane node has on the VIP's link: gratuitous ARP does not cross a router",
+		"the VIP must lie in a subnet that every control-plane node has on the VIP's link: gratuitous ARP does not cross a router; talosctl -n %s get addresses shows what is there",
 		func(t *tally, v cluster.VIP) {
 			var first netip.Prefix
 			for i := range s.Nodes {
@@ -71,7 +71,7 @@ func judgeSegment(t *tally, n *cluster.Node, addr netip.Addr, first netip.Prefix
 
 func vipLinkUp(s *cluster.Snapshot) Finding {
 	return eachVIP(s, "the link of "+joined(addrs(s.VIPs))+" is up everywhere",
-		"Talos stops campaigning while the link is down: check cable, bond and VLAN with talosctl get links",
+		"Talos stops campaigning while the link is down: check cable, bond and VLAN, and talosctl -n %s get links",
 		func(t *tally, v cluster.VIP) {
 			for i := range s.Nodes {
 				judgeLink(t, &s.Nodes[i], v.Addr)

@@ -34,7 +34,7 @@ func (t *tally) say(s Status, format string, args ...any) {
 }
 
 // culprits are the nodes on which the worst was said, a failure or else a warning,
-// each by "NODE: ..." or "NODE is ...".
+// each by "NODE: ..." or "NODE is ...", or as an owner of what it is about.
 func (t *tally) culprits(s *cluster.Snapshot) []*cluster.Node {
 	said := t.said[Fail]
 	if len(said) == 0 {
@@ -44,6 +44,9 @@ func (t *tally) culprits(s *cluster.Snapshot) []*cluster.Node {
 	for i := range s.Nodes {
 		name := s.Nodes[i].Name
 		if slices.ContainsFunc(said, func(text string) bool {
+			for _, owned := range []string{"the kubelet of ", "etcd on ", "member "} {
+				text = strings.TrimPrefix(text, owned)
+			}
 			return strings.HasPrefix(text, name+":") || strings.HasPrefix(text, name+" ")
 		}) {
 			list = append(list, &s.Nodes[i])
@@ -60,6 +63,16 @@ func (t *tally) blamed(s *cluster.Snapshot) string {
 		list = append(list, reached(s, n.Name))
 	}
 	return orElse(strings.Join(list, ","), everyNode(s))
+}
+
+// oneByOne is a command with %s for each of the nodes, which are separated by
+// commas: to be given to one after the other.
+func oneByOne(command, nodes string) string {
+	var list []string
+	for _, n := range strings.Split(nodes, ",") {
+		list = append(list, fmt.Sprintf(command, n))
+	}
+	return strings.Join(list, ", then ")
 }
 
 // everyNode are all nodes as talosctl takes them, with commas.
@@ -177,7 +190,8 @@ func (t *tally) finding(good, hint string) Finding {
 }
 
 // eachVIP judges every VIP of the snapshot into one tally. Without a VIP there
-// is nothing to judge; vip-configured-alike says so.
+// is nothing to judge; vip-configured-alike says so. %s in the hint is whom the
+// worst was said of, as talosctl takes them.
 func eachVIP(s *cluster.Snapshot, good, hint string, judge func(*tally, cluster.VIP)) Finding {
 	if len(s.VIPs) == 0 {
 		return Finding{Skip, "no VIP is known", ""}
@@ -186,5 +200,5 @@ func eachVIP(s *cluster.Snapshot, good, hint string, judge func(*tally, cluster.
 	for _, v := range s.VIPs {
 		judge(&t, v)
 	}
-	return t.finding(good, hint)
+	return t.finding(good, strings.ReplaceAll(hint, "%s", t.blamed(s)))
 }

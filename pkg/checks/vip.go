@@ -29,10 +29,10 @@ func vipConfiguredAlike(s *cluster.Snapshot) Finding {
 	}
 	if len(s.VIPs) == 0 && t.good > 0 && t.good == len(s.Nodes) {
 		return Finding{Fail, fmt.Sprintf("no VIP is configured on any of %d nodes", t.good),
-			"add a Layer2VIPConfig document, or vip.ip to the interface, on every control-plane node"}
+			"add a Layer2VIPConfig document, or vip.ip to the interface, on every control-plane node: talosctl -n " + everyNode(s) + " edit machineconfig"}
 	}
 	return t.finding(fmt.Sprintf("%s on %d nodes", joined(addrs(s.VIPs)), t.good),
-		"configure the VIP alike on every control-plane node: where it is missing the node never takes over")
+		"configure the VIP alike on every control-plane node: where it is missing the node never takes over; talosctl -n "+t.blamed(s)+" edit machineconfig")
 }
 
 func vipOneOwner(s *cluster.Snapshot) Finding {
@@ -137,7 +137,7 @@ func notAnsweredHint(s *cluster.Snapshot) string {
 
 func vipAnsweredByOwner(s *cluster.Snapshot) Finding {
 	return eachVIP(s, "the owner's certificate is presented on "+joined(addrs(s.VIPs)),
-		"a neighbour's ARP entry may be stale, or another machine has the address: compare ip neigh with vipctl owner -o wide",
+		"a neighbour's ARP entry may be stale, or another machine has the address: compare ip neigh show "+joined(addrs(s.VIPs))+" with vipctl owner -o wide",
 		func(t *tally, v cluster.VIP) {
 			seen := v.APIServer.Value().Certificate.Fingerprint
 			switch {

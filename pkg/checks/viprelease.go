@@ -116,7 +116,7 @@ func upgradeHint(s *cluster.Snapshot, lapses []lapse) string {
 	between := ""
 	for _, l := range lapses {
 		if l.mended.minor > l.base.minor+1 {
-			between = ", and no minor release in between may be left out"
+			between = "; no minor release in between may be left out"
 		}
 		for _, n := range l.nodes {
 			if l.mended.compare(to[n]) > 0 {
@@ -124,6 +124,12 @@ func upgradeHint(s *cluster.Snapshot, lapses []lapse) string {
 			}
 		}
 	}
+	return "upgrade, to these releases or later ones, node by node, the VIP's owner last: " + upgradeSteps(s, to) + between
+}
+
+// upgradeSteps are the commands that bring each node to its release, in the order
+// in which they are to be given.
+func upgradeSteps(s *cluster.Snapshot, to map[*cluster.Node]release) string {
 	var first, last []string
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
@@ -138,6 +144,5 @@ func upgradeHint(s *cluster.Snapshot, lapses []lapse) string {
 			first = append(first, step)
 		}
 	}
-	return "upgrade, to these releases or later ones, node by node, the VIP's owner last: " + strings.Join(slices.Concat(first, last), ", then ") +
-		" (INSTALLER is the node's machine.install.image without its tag" + between + ")"
+	return strings.Join(slices.Concat(first, last), ", then ") + " (INSTALLER is the node's machine.install.image without its tag)"
 }
