@@ -91,7 +91,11 @@ func TestFloodOfEvents(t *testing.T) {
 	before, begun := n.listed.Load(), time.Now()
 	sent := 0
 	for ; time.Since(begun) < time.Second; sent++ {
-		n.events <- &machineapi.Event{Data: &anypb.Any{TypeUrl: "talos/runtime/machine.AddressEvent"}}
+		select {
+		case n.events <- &machineapi.Event{Data: &anypb.Any{TypeUrl: "talos/runtime/machine.AddressEvent"}}:
+		case <-time.After(5 * time.Second):
+			t.Fatalf("nobody takes an event, after %d were taken; want that they are followed", sent)
+		}
 	}
 	asked, most := n.listed.Load()-before, int32(time.Since(begun)/watchHinted)+3
 	if asked < 2 || asked > most || sent < 100 {

@@ -101,7 +101,11 @@ func TestHearEvents(t *testing.T) {
 		if len(hints) > 0 {
 			t.Errorf("a hint before %s; want one for the addresses only", kind)
 		}
-		n.events <- &machineapi.Event{Data: &anypb.Any{TypeUrl: "talos/runtime/" + kind, Value: []byte{0xff}}}
+		select {
+		case n.events <- &machineapi.Event{Data: &anypb.Any{TypeUrl: "talos/runtime/" + kind, Value: []byte{0xff}}}:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("nobody takes %s; want that events are followed", kind)
+		}
 	}
 	select {
 	case <-hints:
