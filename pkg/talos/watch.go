@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	cosiv1alpha1 "github.com/cosi-project/runtime/api/v1alpha1"
@@ -82,11 +81,7 @@ func (c *Client) WatchAddressesVia(ctx context.Context, node, endpoint string, r
 			break
 		}
 		if first || w.seen != before { // one gap, however many attempts
-			gap := AddressChange{At: time.Now(), Node: node, Gap: plain(lost, w.target, watchPatience)}
-			if at := w.heard.Load(); at != nil {
-				gap.Heard = *at
-			}
-			report(gap)
+			report(AddressChange{At: time.Now(), Heard: w.heard, Node: node, Gap: plain(lost, w.target, watchPatience)})
 		}
 		stood := time.Duration(0)
 		if w.seen != before {
@@ -134,8 +129,8 @@ type addressWatch struct {
 	target target
 	report func(AddressChange)
 
-	seen  int                       // lists reported
-	heard atomic.Pointer[time.Time] // the last sign of life, nil where there was none
+	seen  int       // lists reported
+	heard time.Time // the last sign of life, zero where there was none
 }
 
 // once watches over one connection until that breaks.
@@ -198,7 +193,8 @@ func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, as
 				known.asked()
 				continue
 			}
-			changed = complete && known.answered(a.list)
+			w.alive(a.begun)
+			changed = complete && a.whole && known.answered(a.list)
 		case e := <-events:
 			var err error
 			if changed, err = known.apply(e); err != nil {
@@ -215,7 +211,7 @@ func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, as
 			continue
 		}
 		now := time.Now()
-		w.heard.Store(&now)
+		w.alive(now)
 		w.seen++
 		w.report(AddressChange{At: now, Heard: now, Node: w.name, Present: known.prefixes()})
 		if held := time.Since(now); held > watchPatience {
@@ -224,9 +220,19 @@ func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, as
 	}
 }
 
+// alive takes note of a sign of life. That of an answer is as old as the question,
+// for the answer may have been long on its way.
+func (w *addressWatch) alive(at time.Time) {
+	if at.After(w.heard) {
+		w.heard = at
+	}
+}
+
 // asking is a question for the addresses that begins, or its answer.
 type asking struct {
 	begin bool
+	begun time.Time // when the question was put
+	whole bool      // list is the answer; else the node said something else
 	list  []*network.AddressStatus
 }
 
@@ -249,10 +255,7 @@ func (w *addressWatch) ask(ctx context.Context, l *link, hints <-chan struct{}, 
 			lost(err)
 			return
 		}
-		w.heard.Store(&begun)
-		if err == nil {
-			tell(asking{list: found})
-		}
+		tell(asking{begun: begun, whole: err == nil, list: found})
 		select {
 		case <-ctx.Done():
 		case <-hints:

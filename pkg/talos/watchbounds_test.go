@@ -103,6 +103,27 @@ func TestFloodOfEvents(t *testing.T) {
 	}
 }
 
+// A gap begins at the last answer, not at the last change: a node that was quiet
+// for long, and answered, was seen.
+func TestGapBeginsAtTheLastAnswer(t *testing.T) {
+	w := newWorld(t)
+	n := w.node("cp-1", "10.5.0.2", 0xa1)
+	seen := &watched{more: make(chan struct{}, 100)}
+	go func() { _ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", seen.report) }()
+	first := seen.next(t)
+	for begun := n.listed.Load(); n.listed.Load() < begun+3; time.Sleep(10 * time.Millisecond) {
+		if time.Since(first.At) > 10*time.Second {
+			t.Fatal("the node is not asked again and again")
+		}
+	}
+	w.cutPower("10.5.0.2:50000")
+	cut := time.Now()
+	gap := seen.next(t)
+	if gap.Gap == nil || gap.Heard.Before(first.At.Add(watchPulse)) || gap.Heard.After(cut) {
+		t.Errorf("after a cut at %v: %+v; want a gap since the answer before that", cut, gap)
+	}
+}
+
 // Where nobody takes a change for long, what comes after it is not told as new.
 func TestChangeThatIsNotTaken(t *testing.T) {
 	w := newWorld(t)
