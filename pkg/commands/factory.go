@@ -30,6 +30,9 @@ type Factory struct {
 
 	flags      flags
 	interrupts *interrupts
+	// nodes is whom every look asks, and leaves open; nil: each opens a client of
+	// its own.
+	nodes *talos.Client
 }
 
 func newFactory(streams *cli.Streams, interrupts *interrupts) *Factory {

@@ -40,6 +40,7 @@ const grace = 500 * time.Millisecond
 type observer struct {
 	cfg   *talos.Config
 	talos *talos.Client
+	lent  bool         // talos is somebody else's to close
 	kube  *kube.Client // nil: no server is looked at
 	depth kube.Depth
 	arp   *arp.Client  // nil: the segment is not asked
@@ -83,11 +84,18 @@ func (f *Factory) observer(ask witnesses) (*observer, error) {
 	if o.cfg, err = f.Talosconfig(); err != nil {
 		return nil, err
 	}
+	if o.talos, o.lent = f.nodes, f.nodes != nil; o.lent {
+		return o, nil
+	}
 	o.talos, err = talos.New(o.cfg)
 	return o, err
 }
 
-func (o *observer) close() { _ = o.talos.Close() }
+func (o *observer) close() {
+	if !o.lent {
+		_ = o.talos.Close()
+	}
+}
 
 // survey is a finished look at a cluster.
 type survey struct {

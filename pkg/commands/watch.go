@@ -76,15 +76,11 @@ func (f *Factory) watch(ctx context.Context) error {
 }
 
 func (f *Factory) watchOwner(ctx context.Context, format string) error {
-	doc, _, err := ownerReport(ctx, f, &ownerOptions{})
+	settings, err := f.Config()
 	if err != nil {
 		return err
 	}
 	cfg, err := f.Talosconfig()
-	if err != nil {
-		return err
-	}
-	settings, err := f.Config()
 	if err != nil {
 		return err
 	}
@@ -93,6 +89,12 @@ func (f *Factory) watchOwner(ctx context.Context, format string) error {
 		return err
 	}
 	defer func() { _ = client.Close() }()
+	look := *f
+	look.nodes = client // it knows by their names then whom to watch
+	doc, _, err := ownerReport(ctx, &look, &ownerOptions{})
+	if err != nil {
+		return err
+	}
 	w := &ownerWatch{
 		client: client, known: newWatching(doc, time.Duration(settings.LeaseTTL)),
 		changes: make(chan nodeChange), snaps: make(chan *cluster.Snapshot),
@@ -143,11 +145,13 @@ type nodeChange struct {
 	over bool // the watch has ended
 }
 
-// run prints events until ctx ends, or nobody reads them.
+// run prints events until ctx ends, or nobody reads them. Those that the look has
+// found are watched at once: a search lasts for as long as its slowest node.
 func (w *ownerWatch) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer w.wg.Wait()
 	defer cancel()
+	w.follow(ctx)
 	w.search(ctx)
 	first, next := true, time.Time{}
 	for {

@@ -18,34 +18,40 @@ import (
 
 // fakeNodes are nodes whose watches tell what a test makes them tell.
 type fakeNodes struct {
-	found string // by every search
+	found  string        // by every search, "" for nobody
+	search chan struct{} // closed when a search may end
 
 	mu      sync.Mutex // guards what follows
 	strange string     // a node that no watch finds, "" for none
 	watches map[string]func(talos.AddressChange)
-	begun   int // watches
+	vias    map[string]string // the endpoints of the watches
+	begun   int               // watches
 }
 
 func (f *fakeNodes) Collect(context.Context, talos.CollectOptions) (*cluster.Snapshot, error) {
+	<-f.search
+	if f.found == "" {
+		return nil, errors.New("nobody answered")
+	}
 	return watchedCluster(f.found), nil
 }
 
-func (f *fakeNodes) WatchAddressesVia(ctx context.Context, node, _ string, report func(talos.AddressChange)) error {
-	if !f.begin(node, report) {
+func (f *fakeNodes) WatchAddressesVia(ctx context.Context, node, via string, report func(talos.AddressChange)) error {
+	if !f.begin(node, via, report) {
 		return errors.New("no control-plane node is called so")
 	}
 	<-ctx.Done()
 	return nil
 }
 
-func (f *fakeNodes) begin(node string, report func(talos.AddressChange)) bool {
+func (f *fakeNodes) begin(node, via string, report func(talos.AddressChange)) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.begun++
 	if node == f.strange {
 		return false
 	}
-	f.watches[node] = report
+	f.watches[node], f.vias[node] = report, via
 	return true
 }
 
@@ -78,8 +84,15 @@ func (f *fakeNodes) tell(name string, has bool) {
 // given to show.
 func watchFake(t *testing.T, found, strange string, show func(report.OwnershipEvent) error) (f *fakeNodes, end func()) {
 	t.Helper()
-	f = &fakeNodes{found: found, strange: strange, watches: map[string]func(talos.AddressChange){}}
-	snap := watchedCluster(found)
+	f = &fakeNodes{found: found, strange: strange, search: make(chan struct{})}
+	close(f.search)
+	return f, f.watchAfter(t, watchedCluster(found), show)
+}
+
+// watchAfter does so after another look.
+func (f *fakeNodes) watchAfter(t *testing.T, snap *cluster.Snapshot, show func(report.OwnershipEvent) error) (end func()) {
+	t.Helper()
+	f.watches, f.vias = map[string]func(talos.AddressChange){}, map[string]string{}
 	snap.TakenAt = time.Now()
 	claims := snap.Claims(watchedVIP)
 	w := &ownerWatch{
@@ -99,7 +112,7 @@ func watchFake(t *testing.T, found, strange string, show func(report.OwnershipEv
 	ended := make(chan error, 1)
 	go func() { ended <- w.run(ctx) }()
 	synctest.Wait()
-	return f, func() {
+	return func() {
 		t.Helper()
 		cancel()
 		synctest.Wait()
@@ -176,8 +189,8 @@ func TestWatchOfANodeThatIsFoundLater(t *testing.T) {
 		})
 		time.Sleep(4 * searchInTrouble)
 		synctest.Wait()
-		if begun := f.reveal(); strings.Join(got, " ") != "gap" || begun < 4 || begun > 6 {
-			t.Fatalf("a node that is not found makes %v, and %d watches; want a gap, and one a search", got, begun)
+		if begun := f.reveal(); strings.Join(got, " ") != "gap" || begun < 5 || begun > 7 {
+			t.Fatalf("a node that is not found makes %v, and %d watches; want a gap, and one at once and with each search", got, begun)
 		}
 		time.Sleep(searchInTrouble)
 		synctest.Wait()
@@ -188,6 +201,60 @@ func TestWatchOfANodeThatIsFoundLater(t *testing.T) {
 		synctest.Wait()
 		if want := "gap seen"; strings.Join(got, " ") != want {
 			t.Errorf("then %v; want %s", got, want)
+		}
+		end()
+	})
+}
+
+// Whom the look has found is watched at once, each by the way on which it was
+// found, and once only: the first search may last for as long as nodes are silent.
+func TestWatchBeginsBeforeTheSearchEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		f := &fakeNodes{found: "cp-1 has, cp-2 free, cp-3 silent", search: make(chan struct{})}
+		look := watchedCluster(f.found)
+		look.Nodes[1].Via = "10.5.0.1"
+		end := f.watchAfter(t, look, func(e report.OwnershipEvent) error {
+			got = append(got, e.Line())
+			return nil
+		})
+		if f.vias["cp-2"] != "10.5.0.1" || len(f.watches) != 3 {
+			t.Fatalf("the watches are by way of %v; want three, that of cp-2 through 10.5.0.1", f.vias)
+		}
+		f.tell("cp-1", false)
+		f.tell("cp-2", true)
+		synctest.Wait()
+		if len(got) != 2 || !strings.Contains(got[1], " - -> cp-2 ") {
+			t.Errorf("before the search ends, %q is told; want that cp-2 owns it now", got)
+		}
+		close(f.search)
+		synctest.Wait()
+		if begun := f.reveal(); begun != 4 { // cp-2 is dialled from now on
+			t.Errorf("%d watches after the search; want another of cp-2 only", begun)
+		}
+		end()
+	})
+}
+
+// A node that nobody names any more, and which is known by its address since the
+// look, is the one that it was, and is watched by what it is found as.
+func TestWatchOfANodeThatLostItsName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		f := &fakeNodes{found: "10.5.0.1@1 silent, cp-2 unlisted", strange: "cp-1", search: make(chan struct{})}
+		end := f.watchAfter(t, watchedCluster("cp-1 has, cp-2 free"), func(e report.OwnershipEvent) error {
+			got = append(got, e.Type+" "+e.Node+e.Verdict)
+			return nil
+		})
+		close(f.search)
+		synctest.Wait()
+		if all := strings.Join(got, ", "); all != "gap cp-1, change unknown" || f.watch("10.5.0.1") == nil {
+			t.Fatalf("%s is told, and watches are by way of %v; want a gap of cp-1, and a watch of it by its address", all, f.vias)
+		}
+		f.tell("10.5.0.1", true)
+		synctest.Wait()
+		if all := strings.Join(got[2:], ", "); all != "seen cp-1, change owned" {
+			t.Errorf("then %s is told; want that cp-1 is seen, and has the VIP", all)
 		}
 		end()
 	})

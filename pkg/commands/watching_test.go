@@ -249,6 +249,7 @@ func TestWatchingMembership(t *testing.T) {
 		{"one that answers is not let go, whatever others say", "", "cp-1 has, cp-2 free", "", ""},
 		{"a node has another address", "", "cp-1 has, cp-2 free, cp-3@9 free", "", "cp-3"},
 		{"a silent one was known by its address, and has a name now", "cp-3", "cp-1 has, cp-2 free, cp-9@3 free", "joined: cp-9 10.5.0.3", "cp-9"},
+		{"another is where one was that has another address", "", "cp-0@1 free, cp-1@7 has, cp-2 free, cp-3 free", "joined: cp-0 10.5.0.1", "cp-0 cp-1"},
 		{"one joined with the VIP", "", "cp-1 has, cp-2 free, cp-3 free, cp-4 has",
 			"joined: cp-4 10.5.0.4\n10.5.0.50 disputed cp-1 -> cp-1,cp-4 cp-1 and cp-4 hold the address; seen once only, so it may be a handover", "cp-4"},
 	} {
