@@ -199,13 +199,18 @@ func TestOwnerWatch(t *testing.T) {
 	if look.Verdict != "owned" || look.Owner != owner || look.VIP != "10.5.0.50" || look.Ownership == nil {
 		t.Fatalf("the look is %s; want 10.5.0.50 owned by %s", look.text, owner)
 	}
+	select {
+	case <-head.drained:
+	case <-time.After(time.Minute):
+		t.Fatal("head has gone a minute ago, nothing changes, and the watch goes on; want its end")
+	}
+	if r := head.end(); r.code != 0 || r.stderr != "" || strings.Count(r.stdout, "\n") != 1 {
+		t.Errorf("nobody reads on, and nothing changes; want a quiet end\n%s", r)
+	}
 	testMovesAreToldPromptly(t, lab, w, look)
 	testPartitionIsAGap(t, lab, w)
 	testFrozenOwner(t, lab, w)
 	w.interrupt()
-	if r := head.end(); r.code != 0 || r.stderr != "" || strings.Count(r.stdout, "\n") != 1 {
-		t.Errorf("nobody reads the second line; want a quiet end\n%s", r)
-	}
 }
 
 // Six graceful moves: every loss and every gain is printed soon after it truly

@@ -60,11 +60,13 @@ func (f *Factory) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = f.watchOwner(ctx, format)
+	reading, end := whileRead(ctx, f.Streams.Abandoned)
+	defer end()
+	err = f.watchOwner(reading, format)
 	switch {
 	case ctx.Err() != nil:
 		return cli.Exit(cli.ExitInterrupted) // the way to end it: nothing to be said
-	case errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, syscall.EPIPE), reading.Err() != nil && errors.Is(err, context.Canceled):
 		return nil // whoever read has had enough
 	case err == nil || format == report.Table || format == report.Wide:
 		return err
@@ -73,6 +75,25 @@ func (f *Factory) watch(ctx context.Context) error {
 	code := cli.CodeOf(err)
 	_ = report.Style{}.WriteLine(f.Streams.Out, format, report.NewError(err.Error(), cli.HintOf(err), int(code)))
 	return cli.Exit(code)
+}
+
+// whileRead is a context that ends when nobody reads any more, seen within a
+// second: a quiet cluster may have nothing to write for days.
+func whileRead(ctx context.Context, abandoned func() bool) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancel(ctx)
+	go func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for !abandoned() {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+		end()
+	}()
+	return ctx, end
 }
 
 func (f *Factory) watchOwner(ctx context.Context, format string) error {

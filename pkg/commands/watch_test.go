@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -257,5 +258,23 @@ func TestWatchOfANodeThatLostItsName(t *testing.T) {
 			t.Errorf("then %s is told; want that cp-1 is seen, and has the VIP", all)
 		}
 		end()
+	})
+}
+
+func TestWatchEndsWhenItsReaderHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var gone atomic.Bool
+		ctx, end := whileRead(t.Context(), gone.Load)
+		defer end()
+		time.Sleep(time.Hour)
+		if ctx.Err() != nil {
+			t.Fatal("it ends while somebody reads; want that it goes on")
+		}
+		gone.Store(true)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if ctx.Err() == nil {
+			t.Error("it goes on a second after its reader has gone; want its end")
+		}
 	})
 }
