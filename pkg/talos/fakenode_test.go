@@ -64,6 +64,7 @@ type fakeNode struct {
 	late      resource.Type // a type, "" is none; that it answers 200 ms after the others
 	deaf      atomic.Bool   // watches of resources bring nothing more
 	stuck     atomic.Bool   // nor do those that begin now, after their head
+	slow      atomic.Int64  // nanoseconds that each message of addresses takes
 	tomorrow  atomic.Bool   // watches of resources bring events of unknown types too
 	listed    atomic.Int32  // how often it was asked for its addresses
 	events    chan *machineapi.Event

@@ -27,7 +27,7 @@ func TestReconnectsLeaveNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch := &addressWatch{client: c, name: "cp-1", target: at, report: func(AddressChange) { w.breakAll(n.addr + ":50000") }}
+	watch := &addressWatch{client: c, name: "cp-1", target: at, patience: watchPatience, report: func(AddressChange) { w.breakAll(n.addr + ":50000") }}
 	var goroutines, files int
 	for i := range reconnects {
 		if err := watch.once(t.Context()); err == nil {

@@ -22,7 +22,7 @@ import (
 // is found out as well.
 const (
 	watchPulse    = 500 * time.Millisecond // between two questions
-	watchPatience = time.Second            // for an answer, and for a connection
+	watchPatience = time.Second            // for an answer, and for a connection, of a node that is not known to be slow
 	watchRetryMin = 100 * time.Millisecond
 	watchRetryMax = 500 * time.Millisecond
 	watchHinted   = 50 * time.Millisecond // between two questions, however many hints come
@@ -54,8 +54,10 @@ func (c AddressChange) Holds(addr netip.Addr) bool {
 // WatchAddresses reports the addresses of a node when it starts, whenever they
 // change, when they are lost from sight, and when they are seen again, until ctx
 // ends. Calls of report come one at a time; one that takes longer than a second
-// is a gap too, for what happened meanwhile is not known to be new. After a loss it connects anew after
-// 100 ms, later every 500 ms, over connections of its own: also where a node
+// is a gap too, for what happened meanwhile is not known to be new. A node is lost
+// that does not answer for a second, or, where it is slow, for three times as long
+// as it took before, within the client's timeout. After a loss it connects anew
+// after 100 ms, later every 500 ms, over connections of its own: also where a node
 // answers and hangs up again and again. It returns nil when ctx ends; an error
 // means that the node is not known.
 func (c *Client) WatchAddresses(ctx context.Context, node string, report func(AddressChange)) error {
@@ -71,17 +73,18 @@ func (c *Client) WatchAddressesVia(ctx context.Context, node, endpoint string, r
 	if err != nil {
 		return err
 	}
-	w := &addressWatch{client: c, name: node, target: t, report: report}
+	w := &addressWatch{client: c, name: node, target: t, report: report, patience: watchPatience}
 	var wait retryWait
 	for first := true; ctx.Err() == nil; first = false {
 		before := w.seen
 		begun := time.Now()
-		lost := w.once(ctx)
+		err := w.once(ctx)
 		if ctx.Err() != nil {
 			break
 		}
+		lost := w.lost(err)
 		if first || w.seen != before { // one gap, however many attempts
-			report(AddressChange{At: time.Now(), Heard: w.heard, Node: node, Gap: plain(lost, w.target, watchPatience)})
+			report(AddressChange{At: time.Now(), Heard: w.heard, Node: node, Gap: lost})
 		}
 		stood := time.Duration(0)
 		if w.seen != before {
@@ -129,8 +132,9 @@ type addressWatch struct {
 	target target
 	report func(AddressChange)
 
-	seen  int       // lists reported
-	heard time.Time // the last sign of life, zero where there was none
+	seen     int           // lists reported
+	heard    time.Time     // the last sign of life, zero where there was none
+	patience time.Duration // for the node at the next attempt
 }
 
 // once watches over one connection until that breaks.
@@ -144,19 +148,19 @@ func (w *addressWatch) once(ctx context.Context) error {
 		lost(nil)
 		_ = l.close()
 	}()
-	connecting, connected := context.WithTimeout(ctx, watchPatience)
+	connecting, connected := context.WithTimeout(ctx, w.patience)
 	err = l.ready(connecting)
 	connected()
 	if err != nil {
 		return err
 	}
 	hints, asked := make(chan struct{}, 1), make(chan asking)
-	go w.ask(ctx, l, hints, asked, lost)
+	go w.ask(ctx, l, w.patience, hints, asked, lost)
 	go followEvents(ctx, l, hints)
 	events := make(chan state.Event)
 	adapter := cosiclient.NewAdapter(cosiv1alpha1.NewStateClient(l.api.Conn()), cosiclient.WithDisableWatchRetry())
 	kind := resource.NewMetadata(network.NamespaceName, network.AddressStatusType, "", resource.VersionUndefined)
-	late := time.AfterFunc(watchPatience, func() { lost(context.DeadlineExceeded) }) // it waits for the stream's head
+	late := time.AfterFunc(w.patience, func() { lost(context.DeadlineExceeded) }) // it waits for the stream's head
 	err = adapter.WatchKind(l.toCluster(ctx), kind, events, state.WithBootstrapContents(true))
 	late.Stop()
 	if err != nil {
@@ -180,7 +184,8 @@ func (l *link) toCluster(ctx context.Context) context.Context {
 // until the stream ends or the node falls silent.
 func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, asked <-chan asking) error {
 	known := newSightings()
-	complete, late := false, time.After(watchPatience) // for the list that it begins with
+	begun := time.Now()
+	complete, late := false, time.After(w.patience) // for the list that it begins with
 	for {
 		var changed bool
 		select {
@@ -202,6 +207,7 @@ func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, as
 			}
 			if e.Type == state.Bootstrapped {
 				complete, changed, late = true, true, nil
+				w.patience = w.client.patience(time.Since(begun))
 			}
 		}
 		if known.tooMany() {
@@ -237,8 +243,9 @@ type asking struct {
 }
 
 // ask asks the node for its addresses again and again, at once when there is a
-// hint that they changed, until no answer comes in time.
-func (w *addressWatch) ask(ctx context.Context, l *link, hints <-chan struct{}, asked chan<- asking, lost context.CancelCauseFunc) {
+// hint that they changed, until no answer comes in time. A list that takes long
+// is asked for half of the time at most.
+func (w *addressWatch) ask(ctx context.Context, l *link, patience time.Duration, hints <-chan struct{}, asked chan<- asking, lost context.CancelCauseFunc) {
 	tell := func(a asking) {
 		select {
 		case asked <- a:
@@ -248,19 +255,21 @@ func (w *addressWatch) ask(ctx context.Context, l *link, hints <-chan struct{}, 
 	for ctx.Err() == nil {
 		tell(asking{begin: true})
 		begun := time.Now()
-		call, cancel := context.WithTimeout(ctx, watchPatience)
+		call, cancel := context.WithTimeout(ctx, patience)
 		found, err := list[*network.AddressStatus](call, l.api, network.NamespaceName, network.AddressStatusType)
 		cancel()
 		if !answered(err) {
-			lost(err)
+			lost(&loss{err, patience})
 			return
 		}
+		took := time.Since(begun)
+		patience = w.client.patience(took)
 		tell(asking{begun: begun, whole: err == nil, list: found})
 		select {
 		case <-ctx.Done():
 		case <-hints:
-			pause(ctx, watchHinted-time.Since(begun))
-		case <-time.After(watchPulse):
+			pause(ctx, max(watchHinted, 2*took)-time.Since(begun))
+		case <-time.After(max(watchPulse, took)):
 		}
 	}
 }

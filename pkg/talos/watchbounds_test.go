@@ -34,6 +34,58 @@ func TestWatchThatBringsNoFirstList(t *testing.T) {
 	}
 }
 
+// A node of which the first list takes longer than a second is told of as a gap
+// once, and is watched then: it is given as long as it needs, within the timeout.
+func TestWatchOfASlowNode(t *testing.T) {
+	w := newWorld(t)
+	n := w.node("cp-1", "10.5.0.2", 0xa1)
+	n.slow.Store(int64(400 * time.Millisecond)) // head, two addresses, end: 1.6 s
+	n.carry("10.5.0.60/32")                     // 2 s
+	seen := &watched{more: make(chan struct{}, 100)}
+	go func() { _ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", seen.report) }()
+	if gap := seen.next(t); gap.Gap == nil || !strings.HasSuffix(gap.Gap.Error(), "within 1 s") {
+		t.Errorf("at first %+v; want a gap", gap)
+	}
+	first := seen.next(t)
+	if first.Gap != nil || len(first.Present) != 3 {
+		t.Fatalf("then %+v; want its three addresses", first)
+	}
+	for begun := n.listed.Load(); n.listed.Load() < begun+3; time.Sleep(10 * time.Millisecond) {
+		if time.Since(first.At) > 20*time.Second {
+			t.Fatal("the node is not asked again and again")
+		}
+	}
+	n.carry("10.5.0.50/32")
+	if got := seen.next(t); got.Gap != nil || len(got.Present) != 4 {
+		t.Errorf("after three more answers and a change %+v; want four addresses, and no gap", got)
+	}
+}
+
+// That a node was silent for long is no reason to wait for it longer once it
+// answers as fast as before.
+func TestSilenceOfANodeThatWasSilentBefore(t *testing.T) {
+	w := newWorld(t)
+	n := w.node("cp-1", "10.5.0.2", 0xa1)
+	seen := &watched{more: make(chan struct{}, 100)}
+	go func() { _ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", seen.report) }()
+	seen.next(t)
+	for range 2 {
+		begun := n.listed.Load()
+		for n.listed.Load() < begun+2 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		w.cutPower("10.5.0.2:50000")
+		if gap := seen.next(t); gap.Gap == nil || !strings.HasSuffix(gap.Gap.Error(), "within 1 s") {
+			t.Errorf("after a cut %+v; want a gap, found in a second", gap)
+		}
+		time.Sleep(2 * watchPatience) // two attempts, of a second and more, fail
+		w.restorePower("10.5.0.2:50000")
+		if back := seen.next(t); back.Gap != nil {
+			t.Fatalf("after a cut %+v; want it back", back)
+		}
+	}
+}
+
 func TestRetryWait(t *testing.T) {
 	const ms = time.Millisecond
 	var b retryWait

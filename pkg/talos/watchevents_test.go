@@ -21,10 +21,28 @@ func (n *fakeNode) stream(ss grpc.ServerStream, method string, h grpc.StreamHand
 	if strings.HasPrefix(method, "/machine.") {
 		return h(n, ss)
 	}
+	if n.slow.Load() > 0 {
+		ss = &slowStream{ServerStream: ss, each: time.Duration(n.slow.Load())}
+	}
 	if strings.HasSuffix(method, "/Watch") {
 		ss = &deafStream{ServerStream: ss, node: n}
 	}
 	return h(n.cosi(), ss)
+}
+
+// slowStream is one over a line on which each message takes its time.
+type slowStream struct {
+	grpc.ServerStream
+	each time.Duration
+}
+
+func (s *slowStream) SendMsg(m any) error {
+	select {
+	case <-time.After(s.each):
+		return s.ServerStream.SendMsg(m)
+	case <-s.Context().Done():
+		return s.Context().Err()
+	}
 }
 
 // deafStream loses what the node sends while the node is deaf, and what comes
