@@ -56,10 +56,11 @@ func (c AddressChange) Holds(addr netip.Addr) bool {
 // ends. Calls of report come one at a time; one that takes longer than a second
 // is a gap too, for what happened meanwhile is not known to be new. A node is lost
 // that does not answer for a second, or, where it is slow, for three times as long
-// as it took before, within the client's timeout. After a loss it connects anew
-// after 100 ms, later every 500 ms, over connections of its own: also where a node
-// answers and hangs up again and again. It returns nil when ctx ends; an error
-// means that the node is not known.
+// as it took before, within the client's timeout; and one whose connection broke,
+// while another host name than Collect last saw answers there. After a loss it
+// connects anew after 100 ms, later every 500 ms, over connections of its own: also
+// where a node answers and hangs up again and again. It returns nil when ctx ends;
+// an error means that the node is not known.
 func (c *Client) WatchAddresses(ctx context.Context, node string, report func(AddressChange)) error {
 	return c.WatchAddressesVia(ctx, node, "", report)
 }
@@ -73,7 +74,7 @@ func (c *Client) WatchAddressesVia(ctx context.Context, node, endpoint string, r
 	if err != nil {
 		return err
 	}
-	w := &addressWatch{client: c, name: node, target: t, report: report, patience: watchPatience}
+	w := &addressWatch{client: c, name: node, hostname: c.Node(node).member.hostname, target: t, report: report, patience: watchPatience}
 	var wait retryWait
 	for first := true; ctx.Err() == nil; first = false {
 		before := w.seen
@@ -127,10 +128,11 @@ func (c *Client) watched(node, endpoint string) (target, error) {
 
 // addressWatch is the state of one WatchAddresses.
 type addressWatch struct {
-	client *Client
-	name   string
-	target target
-	report func(AddressChange)
+	client   *Client
+	name     string
+	hostname string // "" where it is not known
+	target   target
+	report   func(AddressChange)
 
 	seen     int           // lists reported
 	heard    time.Time     // the last sign of life, zero where there was none
@@ -149,7 +151,9 @@ func (w *addressWatch) once(ctx context.Context) error {
 		_ = l.close()
 	}()
 	connecting, connected := context.WithTimeout(ctx, w.patience)
-	err = l.ready(connecting)
+	if err = l.ready(connecting); err == nil {
+		err = w.recognize(connecting, l)
+	}
 	connected()
 	if err != nil {
 		return err
@@ -167,6 +171,22 @@ func (w *addressWatch) once(ctx context.Context) error {
 		return cmp.Or(context.Cause(ctx), err)
 	}
 	return w.follow(ctx, events, asked)
+}
+
+// recognize asks a node that was known before for its name: another machine may
+// have its address by now, the VIP among its own. One that does not say is taken
+// for the one that it was.
+func (w *addressWatch) recognize(ctx context.Context, l *link) error {
+	if w.hostname == "" {
+		return nil
+	}
+	switch name, err := readHostname(ctx, l.api); {
+	case !answered(err):
+		return err
+	case err == nil && name != w.hostname:
+		return fmt.Errorf("%w: it is called %s, not %s", errOtherMachine, name, w.hostname)
+	}
+	return nil
 }
 
 // toCluster names the cluster to a proxy, as the client library does of every call
