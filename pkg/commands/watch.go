@@ -17,7 +17,8 @@ import (
 )
 
 // How often a watch looks for nodes that have come or gone, and how often while
-// one is not seen: it may have another address by now.
+// one is not seen, for it may have another address by now, or while a VIP has no
+// owner that is known, for it may be one who came.
 const (
 	searchEvery     = 30 * time.Second
 	searchInTrouble = 5 * time.Second
@@ -196,7 +197,7 @@ func (w *ownerWatch) run(ctx context.Context) error {
 			}
 		}
 		wake.Stop()
-		if soon := time.Now().Add(searchInTrouble); w.known.silent() && next.After(soon) {
+		if soon := time.Now().Add(searchInTrouble); w.known.troubled() && next.After(soon) {
 			next = soon
 		}
 		if err := unlessEnded(ctx, func() error { return w.print(events...) }); err != nil {

@@ -19,10 +19,10 @@ import (
 
 // fakeNodes are nodes whose watches tell what a test makes them tell.
 type fakeNodes struct {
-	found  string        // by every search, "" for nobody
 	search chan struct{} // closed when a search may end
 
 	mu      sync.Mutex // guards what follows
+	found   string     // by every search, "" for nobody
 	strange string     // a node that no watch finds, "" for none
 	watches map[string]func(talos.AddressChange)
 	vias    map[string]string // the endpoints of the watches
@@ -31,10 +31,19 @@ type fakeNodes struct {
 
 func (f *fakeNodes) Collect(context.Context, talos.CollectOptions) (*cluster.Snapshot, error) {
 	<-f.search
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.found == "" {
 		return nil, errors.New("nobody answered")
 	}
 	return watchedCluster(f.found), nil
+}
+
+// find says what searches find from now on.
+func (f *fakeNodes) find(found string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.found = found
 }
 
 func (f *fakeNodes) WatchAddressesVia(ctx context.Context, node, via string, report func(talos.AddressChange)) error {
@@ -276,5 +285,27 @@ func TestWatchEndsWhenItsReaderHasGone(t *testing.T) {
 		if ctx.Err() == nil {
 			t.Error("it goes on a second after its reader has gone; want its end")
 		}
+	})
+}
+
+// A VIP that no node has may be that of one who joined meanwhile: it is searched for
+// soon, and not only with the next search of those every half a minute.
+func TestWatchSearchesForTheOwnerOfAnUnownedVIP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		f := &fakeNodes{found: "cp-1 has, cp-2 free", search: make(chan struct{})}
+		close(f.search)
+		end := f.watchAfter(t, watchedCluster(f.found), func(e report.OwnershipEvent) error {
+			got = append(got, e.Type+" "+e.Node+e.Verdict+e.Owner)
+			return nil
+		})
+		f.find("cp-1 free, cp-2 free, cp-3 has")
+		f.tell("cp-1", false)
+		time.Sleep(searchInTrouble)
+		synctest.Wait()
+		if all, want := strings.Join(got, ", "), "change unowned, joined cp-3, change ownedcp-3"; all != want {
+			t.Errorf("after %v %s is told; want %s", searchInTrouble, all, want)
+		}
+		end()
 	})
 }

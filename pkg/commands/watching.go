@@ -132,8 +132,14 @@ func (w *watching) node(name string) *watchedNode {
 	return nil
 }
 
-// silent says whether a node is not seen now.
-func (w *watching) silent() bool {
+// troubled says whether a search may find soon what is not seen now: a silent node
+// at another address, or who has a VIP that no node has which is watched.
+func (w *watching) troubled() bool {
+	for _, c := range w.courses {
+		if c.Verdict.Ownership == vip.Unowned || c.Verdict.Ownership == vip.Unknown {
+			return true
+		}
+	}
 	return slices.ContainsFunc(w.nodes, func(n *watchedNode) bool { return n.err != "" })
 }
 
