@@ -164,7 +164,8 @@ type ownerWatch struct {
 type nodeChange struct {
 	node *watchedNode
 	talos.AddressChange
-	over bool // the watch has ended
+	over  bool            // the watch has ended
+	watch context.Context // of the watch that told it
 }
 
 // run prints events until ctx ends, or nobody reads them. Those that the look has
@@ -207,6 +208,9 @@ func (w *ownerWatch) run(ctx context.Context) error {
 }
 
 func (w *ownerWatch) take(c nodeChange) []report.OwnershipEvent {
+	if c.watch.Err() != nil {
+		return nil // it was let go meanwhile; another may have told newer things
+	}
 	if c.over {
 		c.node.stop() // the next search begins another
 	}
@@ -276,21 +280,18 @@ func (w *ownerWatch) follow(ctx context.Context) {
 		one, cancel := context.WithCancel(ctx)
 		n.end = cancel
 		w.wg.Go(func() {
-			err := w.client.WatchAddressesVia(one, name, via, func(c talos.AddressChange) { w.tell(one, nodeChange{n, c, false}) })
+			err := w.client.WatchAddressesVia(one, name, via, func(c talos.AddressChange) { w.tell(nodeChange{n, c, false, one}) })
 			if err != nil { // the last search did not find it
-				w.tell(one, nodeChange{n, talos.AddressChange{At: time.Now(), Gap: err}, true})
+				w.tell(nodeChange{n, talos.AddressChange{At: time.Now(), Gap: err}, true, one})
 			}
 		})
 	}
 }
 
-// tell passes on what a watch told, unless that was let go meanwhile.
-func (w *ownerWatch) tell(ctx context.Context, c nodeChange) {
-	if ctx.Err() != nil {
-		return
-	}
+// tell passes on what a watch told, until that is let go.
+func (w *ownerWatch) tell(c nodeChange) {
 	select {
 	case w.changes <- c:
-	case <-ctx.Done():
+	case <-c.watch.Done():
 	}
 }

@@ -309,3 +309,19 @@ func TestWatchSearchesForTheOwnerOfAnUnownedVIP(t *testing.T) {
 		end()
 	})
 }
+
+// A watch that was let go may have been about to tell what it saw where its node is
+// no more.
+func TestWatchThatWasLetGoTellsNothing(t *testing.T) {
+	w := &ownerWatch{known: watchFrom("cp-1 has, cp-2 free")}
+	ctx, cancel := context.WithCancel(t.Context())
+	c := nodeChange{node: w.known.node("cp-2"), watch: ctx, AddressChange: talos.AddressChange{At: w.known.now, Present: []netip.Prefix{netip.PrefixFrom(watchedVIP, 32)}}}
+	cancel()
+	if got := w.take(c); got != nil || len(c.node.holds) > 0 {
+		t.Errorf("it tells %s; want nothing", lines(got))
+	}
+	c.watch = t.Context()
+	if got := w.take(c); got == nil {
+		t.Error("one that was not let go tells nothing; want that it does")
+	}
+}
