@@ -35,6 +35,12 @@ var asking = []string{
 
 // check refuses flags that exclude each other.
 func (s *snapshotFlags) check(cmd *cobra.Command) error {
+	for _, name := range []string{"save", "from"} {
+		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed && flag.Value.String() == "" {
+			// As with a variable that is not set: the cluster would be asked, or nothing kept.
+			return cli.WithHint(cli.Usagef("--%s names no file", name), "name one, such as --%s snapshot.json", name)
+		}
+	}
 	if s.Save == "-" {
 		return cli.WithHint(cli.Usagef("--save: stdout has the document"), "name a file, such as --save snapshot.json")
 	}

@@ -129,6 +129,8 @@ func TestFlagsThatDoNotGoWithASnapshot(t *testing.T) {
 		{"doctor --vip 10.5.0.50 --from " + path, "--vip and --from", "leave out --vip"},
 		{"owner --timeout 1s --from " + path, "--timeout and --from", "leave out --timeout"},
 		{"owner --save -", "--save: stdout has the document", "--save snapshot.json"},
+		{"owner --save=", "--save names no file", "--save snapshot.json"},
+		{"doctor --from=", "--from names no file", "--from snapshot.json"},
 		{"owner --from /nonexistent/snapshot", "--from: open /nonexistent/snapshot", "--save FILE"},
 		{"etcd --from -", "--from: stdin: not a snapshot", "--save FILE"},
 		{"doctor --from " + newer, `a snapshot of version "vipctl.dev/v7"`, "newer one"},
