@@ -135,6 +135,9 @@ func (e *EtcdState) complaints(s *cluster.Snapshot) []string {
 	var found []string
 	if e.Voters == 0 {
 		found = append(unlisted(s), "no node lists the members")
+		if whole, why := s.Whole(); !whole {
+			found = append(found, why)
+		}
 	}
 	for _, m := range e.Members {
 		switch {

@@ -30,11 +30,12 @@ func TestEtcdVerdict(t *testing.T) {
 		{"two down may still have a quorum", healthy(3, down(2), down(3)), "unknown 1/3 quorum 2 tolerance 0 leader cp-1"},
 		{"two without a leader", healthy(3, leaderless(2), leaderless(3)), "noQuorum 1/3 quorum 2 tolerance 0 leader cp-1"},
 		{"nobody lists members, nobody has a leader", healthy(3,
-			everywhere(3, leaderless), everywhere(3, listless)), "noQuorum 0/0 quorum 0 tolerance 0 leader "},
+			everywhere(3, leaderless), everywhere(3, listless), discovered(3)), "noQuorum 0/0 quorum 0 tolerance 0 leader "},
 		{"nobody lists members, one was not asked", healthy(3,
-			everywhere(2, leaderless), everywhere(2, listless), down(3)), "unknown 0/0 quorum 0 tolerance 0 leader "},
+			everywhere(2, leaderless), everywhere(2, listless), down(3), discovered(3)), "unknown 0/0 quorum 0 tolerance 0 leader "},
 		{"nobody lists members, one has no leader and Talos has the others stopped", healthy(3, leaderless(1), listless(1),
-			stoppedEtcd(2), stoppedEtcd(3)), "noQuorum 0/0 quorum 0 tolerance 0 leader "},
+			stoppedEtcd(2), stoppedEtcd(3), discovered(3)), "noQuorum 0/0 quorum 0 tolerance 0 leader "},
+		{"etcd is stopped on the one node that was named, and there may be others", healthy(1, stoppedEtcd(1), discovered(1)), "unknown 0/0 quorum 0 tolerance 0 leader "},
 		{"two are stopped", healthy(3, stoppedEtcd(2), stoppedEtcd(3)), "noQuorum 1/3 quorum 2 tolerance 0 leader cp-1"},
 		{"one answered at first, and fell silent: it may be gone", healthy(3, again(1, grows(1)), again(2, grows(1)), silentLater(3)), "degraded 2/3 quorum 2 tolerance 0 leader cp-1"},
 		{"two fell silent: the quorum may be gone", healthy(3, again(1, grows(1)), silentLater(2), silentLater(3)), "unknown 1/3 quorum 2 tolerance 0 leader cp-1"},
@@ -111,6 +112,17 @@ func stoppedEtcd(i int) change {
 	})
 }
 
+// discovered lets discovery on the first node name so many control-plane nodes.
+func discovered(nodes int) change {
+	return node(1, func(n *cluster.Node) {
+		var known []cluster.PeerAddress
+		for i := range nodes {
+			known = append(known, cluster.PeerAddress{Hostname: fmt.Sprintf("cp-%d", i+1), ControlPlane: true})
+		}
+		n.Discovery = cluster.Got(known)
+	})
+}
+
 func database(size, inUse int64) func(*cluster.EtcdStatus) {
 	return func(e *cluster.EtcdStatus) { e.DBSize, e.DBInUse = size<<20, inUse<<20 }
 }
@@ -143,9 +155,11 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 			n.Etcd = cluster.Missed[cluster.EtcdStatus](errDown)
 			n.Members = cluster.Got(n.Members.Value()[:2])
 		})), EtcdDegraded, "cp-3: status not known: context deadline exceeded", ""},
+		{"who else may have a quorum is not known", healthy(1, stoppedEtcd(1), discovered(1)), EtcdUnknown,
+			"cp-1: service etcd does not run: Waiting; no node lists the members; which other control-plane nodes there are is not known: discovery names none, and etcd's members are not known: context deadline exceeded", ""},
 		{"no node lists the members: what each says is told", healthy(3, down(3), leaderless(1), node(1, func(n *cluster.Node) {
 			n.Members = cluster.Missed[[]cluster.Member](errDown)
-		}), stoppedEtcd(2)), EtcdUnknown, "cp-1 knows of no leader; cp-2: service etcd does not run: Waiting; cp-3 does not answer; no node lists the members", "silentNodes"},
+		}), stoppedEtcd(2), discovered(3)), EtcdUnknown, "cp-1 knows of no leader; cp-2: service etcd does not run: Waiting; cp-3 does not answer; no node lists the members", "silentNodes"},
 		{"etcd hangs, and its node does not", healthy(3, node(3, func(n *cluster.Node) {
 			n.Etcd = cluster.Missed[cluster.EtcdStatus](errors.New("no answer from 192.0.2.3:50000 within 1 s"))
 		})), EtcdDegraded, "cp-3: status not known: the node answers, and etcd on it does not", ""},

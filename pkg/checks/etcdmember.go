@@ -202,8 +202,12 @@ func (e *EtcdState) unlistedAlarms(s *cluster.Snapshot) []EtcdNote {
 }
 
 // nobodyIsLed says that every node's etcd answered and has no leader, or does not
-// run. The members are not listed then: etcd lists them through its leader.
+// run. The members are not listed then: etcd lists them through its leader. Where
+// there may be nodes that nobody named, those may have a quorum among themselves.
 func nobodyIsLed(s *cluster.Snapshot) bool {
+	if whole, _ := s.Whole(); !whole {
+		return false
+	}
 	for i := range s.Nodes {
 		said, ok := lastSaid(&s.Nodes[i]).Get()
 		if ok && said.Leader != "" || !ok && !stopped(&s.Nodes[i]) {
