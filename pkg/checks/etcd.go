@@ -211,6 +211,7 @@ func (e *EtcdState) notes(s *cluster.Snapshot) []EtcdNote {
 	}
 	notes = append(notes, e.parted(s)...)
 	notes = append(notes, e.unlistedAlarms(s)...)
+	notes = append(notes, viaNotes(s)...)
 	notes = append(notes, versionNotes(s, e.Members)...)
 	notes = append(notes, storeNotes(s, e.Members)...)
 	if e.Stability != nil {
@@ -237,6 +238,20 @@ func (e *EtcdState) parted(s *cluster.Snapshot) []EtcdNote {
 		"silentNodes", "without " + names + " there is no quorum in sight, and whether there is one on their side is not known",
 		"bring them back, or their network: etcd goes on by itself when more than half of its members see each other; a reset, and a bootstrap from a snapshot, only when they are lost for good",
 	}}
+}
+
+// viaNotes say which nodes were read through another, though they were dialled. A
+// proxy that the talosconfig asks for is none.
+func viaNotes(s *cluster.Snapshot) []EtcdNote {
+	var notes []EtcdNote
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if n.Via != "" && n.ViaReason != "" && !s.Forwarded {
+			message := n.Name + " was read through " + n.Via + ": " + n.ViaReason
+			notes = append(notes, EtcdNote{"readVia", message, bringBack(s, n, n.ViaReason)})
+		}
+	}
+	return notes
 }
 
 // versionNotes say where members run different versions. It is the rule while

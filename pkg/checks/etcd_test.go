@@ -203,6 +203,8 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 		{"a member that applies too late to serve", healthy(3, etcd(2, func(e *cluster.EtcdStatus) { e.Index = 6000 })), EtcdDegraded,
 			"cp-2: has not applied 5100 entries, and refuses requests", ""},
 		{"nobody lists the alarms", healthy(3, everywhere(3, unlistedAlarms)), EtcdHealthy, "", "alarmsNotListed leaderOwnsVIP"},
+		{"a node that is read through another", healthy(3, node(2, func(n *cluster.Node) { n.Via, n.ViaReason = "192.0.2.1", "its certificate expired on 2026-11-20" })), EtcdHealthy, "", "readVia leaderOwnsVIP"},
+		{"nodes that a proxy alone leads to, as was asked for", healthy(3, everywhere(3, func(i int) change { return node(i, func(n *cluster.Node) { n.Via = "proxy.example" }) })), EtcdHealthy, "", "leaderOwnsVIP"},
 		{"four voters", healthy(4), EtcdHealthy, "", "evenVoters leaderOwnsVIP"},
 		{"versions of etcd differ", healthy(3, etcd(1, func(e *cluster.EtcdStatus) { e.Version = "3.5.9" }), etcd(2, func(e *cluster.EtcdStatus) { e.Version = "3.6.12" })), EtcdHealthy, "", "etcdVersions leaderOwnsVIP"},
 		{"versions of Talos differ", healthy(3, node(2, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Tag: "v1.14.0"}) })), EtcdHealthy, "", "talosVersions leaderOwnsVIP"},
