@@ -75,16 +75,6 @@ type Limits struct {
 	Recovery time.Duration // how long the cluster may take to be whole, from the recovery on
 }
 
-// DefaultLimits are those of the command line. Outage is twice the worst
-// failover measured with Talos's own operator (68 s) and some; Recovery is
-// the time that talosctl waits for a reboot.
-func DefaultLimits() Limits {
-	return Limits{
-		Baseline: 5 * time.Second, Settle: 15 * time.Second,
-		Outage: 150 * time.Second, Recovery: 30 * time.Minute,
-	}
-}
-
 // Run does the drill and says how it went. It moves as drawn, and in no other
 // way:
 //
