@@ -10,6 +10,7 @@ import (
 	"github.com/vipctl/vipctl/pkg/chaos"
 	"github.com/vipctl/vipctl/pkg/checks"
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/outage"
 	"github.com/vipctl/vipctl/pkg/report"
 	"github.com/vipctl/vipctl/pkg/talos"
 	"github.com/vipctl/vipctl/pkg/vip"
@@ -64,7 +65,7 @@ func (r *failoverRun) drill(ctx context.Context, step chaos.Step) (chaos.Result,
 		OwnerWasEtcdLeader: owner == vip.OwnerLeads,
 		Result:             string(out.Result),
 		Outage:             report.NewOutage(out.Measurement, out.FaultAt),
-		ResolutionSeconds:  (r.opts.Interval + r.opts.Timeout).Seconds(),
+		ResolutionSeconds:  outage.Resolution(r.opts.Interval, r.opts.Timeout).Seconds(),
 		ObjectiveSeconds:   d.Objective.Seconds(),
 		Predicted:          r.predict(step.Mode, owner),
 	}

@@ -210,7 +210,7 @@ func TestMeasureOfNothing(t *testing.T) {
 }
 
 func TestResolution(t *testing.T) {
-	if got := Resolution(Config{Interval: interval, Timeout: timeout}); got != 220*ms {
+	if got := Resolution(interval, timeout); got != 220*ms {
 		t.Errorf("Resolution = %v; want 220ms", got)
 	}
 }

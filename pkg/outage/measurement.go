@@ -16,11 +16,11 @@ type Config struct {
 	Interval, Timeout time.Duration
 }
 
-// Resolution is the shortest outage that is sure to fail a sample, wherever
-// it falls: an interval, for it may lie between two samples, and a timeout,
-// for an answer that is held back for less is good.
-func Resolution(cfg Config) time.Duration {
-	return cfg.Interval + cfg.Timeout
+// Resolution is the shortest outage that is sure to fail a sample of a prober,
+// wherever it falls: an interval, for it may lie between two samples, and a
+// timeout, for an answer that is held back for less is good.
+func Resolution(interval, timeout time.Duration) time.Duration {
+	return interval + timeout
 }
 
 // State is what the samples amount to. The zero value is Inconclusive, which

@@ -140,7 +140,7 @@ func TestValueErrsByAnInterval(t *testing.T) {
 			t.Fatalf("seed %d: the outage of %v was measured as %s, wrong by %v; the interval is %v",
 				seed, w.length(), describe(m), off, w.interval)
 		}
-		if m.State != Closed && w.length() > Resolution(Config{Interval: w.interval, Timeout: w.timeout}) {
+		if m.State != Closed && w.length() > Resolution(w.interval, w.timeout) {
 			t.Fatalf("seed %d: the outage of %v was not seen: %s", seed, w.length(), describe(m))
 		}
 		if m.Flapping || m.Partial {
