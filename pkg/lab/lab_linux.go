@@ -24,16 +24,6 @@ const (
 	EnvWorkers = "VIPCTL_LAB_WORKERS"
 )
 
-// Open returns the running lab of that name.
-func Open(name string) (*Lab, error) {
-	c, err := dial(name)
-	if err != nil {
-		return nil, err
-	}
-	_ = c.Close()
-	return &Lab{Name: name}, nil
-}
-
 // converse sends the request and hands every answer to f.
 func (l *Lab) converse(ctx context.Context, r request, f func(answer) error) error {
 	c, err := dial(l.Name)

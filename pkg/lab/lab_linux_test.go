@@ -397,8 +397,8 @@ func TestUpRefuses(t *testing.T) {
 	if _, err := Up(t.Context(), bad, Options{}); err == nil {
 		t.Error("Up(a VIP on a node) = nil; want an error")
 	}
-	if _, err := Open("no-such-lab"); !errors.Is(err, errNoLab) || hintOf(err) == "" {
-		t.Errorf("Open(no-such-lab) = %v; want %v and a hint", err, errNoLab)
+	if _, err := (&Lab{Name: "no-such-lab"}).Status(t.Context()); !errors.Is(err, errNoLab) || hintOf(err) == "" {
+		t.Errorf("Status of no-such-lab = %v; want %v and a hint", err, errNoLab)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
@@ -406,5 +406,8 @@ func TestUpRefuses(t *testing.T) {
 	if _, err := Up(ctx, testSpec(name), Options{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Up(without time) = %v; want %v", err, context.DeadlineExceeded)
 	}
-	eventually(t, "the late lab is gone", func() bool { _, err := Open(name); return errors.Is(err, errNoLab) })
+	eventually(t, "the late lab is gone", func() bool {
+		_, err := (&Lab{Name: name}).Status(t.Context())
+		return errors.Is(err, errNoLab)
+	})
 }
