@@ -82,17 +82,6 @@ func (s *Switch) Attach(name, link string) (*Port, error) {
 	return p, nil
 }
 
-// Ports returns the names of the ports, in no order.
-func (s *Switch) Ports() []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var names []string
-	for name := range s.ports {
-		names = append(names, name)
-	}
-	return names
-}
-
 // Forget makes the next answer through the port news, as after its host lost
 // the watched address.
 func (s *Switch) Forget(port string) { s.answers.forget(port) }
