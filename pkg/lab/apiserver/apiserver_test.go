@@ -83,7 +83,7 @@ func (c *cluster) startEtcd(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, stopped := make(chan struct{}), make(chan error, 1)
-	go func() { stopped <- etcd.Serve(ctx, c.member, func() { close(ready) }) }()
+	go func() { stopped <- etcd.Serve(ctx, c.member, nil, func() { close(ready) }) }()
 	c.stop = sync.OnceFunc(func() { cancel(); <-stopped })
 	select {
 	case <-ready:

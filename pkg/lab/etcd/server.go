@@ -42,7 +42,7 @@ func Main(configPath string) int {
 	defer func() { _ = log.Close() }()
 	wal.SegmentSizeBytes = segmentBytes
 	events := truth.NewWriter(cfg.Name, log)
-	err = serve(ctx, cfg, events, func() { events.Record(truth.Event{Kind: truth.EtcdReady}) })
+	err = Serve(ctx, cfg, events, func() { events.Record(truth.Event{Kind: truth.EtcdReady}) })
 	if err != nil {
 		return fail(err)
 	}
@@ -58,13 +58,9 @@ func fail(err error) int {
 // gracefully: it hands raft leadership over first. A member that stops by
 // itself, for it was removed from the cluster, is not waited for: etcd exits at
 // once then. ready, if not nil, is called once, when the member answers
-// linearizable reads.
-func Serve(ctx context.Context, cfg Config, ready func()) error {
-	return serve(ctx, cfg, nil, ready)
-}
-
-// serve is Serve, with elections written down in rec unless it is nil.
-func serve(ctx context.Context, cfg Config, rec truth.Recorder, ready func()) error {
+// linearizable reads. What it sees of elections is written down in rec, if not
+// nil.
+func Serve(ctx context.Context, cfg Config, rec truth.Recorder, ready func()) error {
 	embedded := embedConfig(cfg)
 	if rec != nil {
 		embedded.GRPCAdditionalServerOptions = append(embedded.GRPCAdditionalServerOptions, keepAlives(rec))

@@ -54,7 +54,7 @@ func startEtcd(t *testing.T) server {
 	cfg.Peers = []etcd.Peer{{Name: "cp-1", Addr: loopback, Port: cfg.PeerPort}}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, stopped := make(chan struct{}), make(chan error, 1)
-	go func() { stopped <- etcd.Serve(ctx, cfg, func() { close(ready) }) }()
+	go func() { stopped <- etcd.Serve(ctx, cfg, nil, func() { close(ready) }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-stopped; err != nil {
