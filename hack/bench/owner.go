@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ func benchOwner(ctx context.Context, args []string, out io.Writer) error {
 			return fmt.Errorf("building vipctl: %w\n%s", err, text)
 		}
 	}
-	seen, err := inLab(ctx, *nodes, fmt.Sprint(*n), *binary)
+	seen, err := inLab(ctx, *nodes, strconv.Itoa(*n), *binary)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -207,14 +208,15 @@ type toll struct {
 }
 
 func (t toll) String() string {
-	s := fmt.Sprintf("%v, %d wrong", t.verdicts, len(t.wrong))
+	var s strings.Builder
+	fmt.Fprintf(&s, "%v, %d wrong", t.verdicts, len(t.wrong))
 	if n := len(t.took); n > 0 {
-		s += fmt.Sprintf("; a run takes %d - %d ms, median %d ms", t.took[0].Milliseconds(), t.took[n-1].Milliseconds(), t.took[n/2].Milliseconds())
+		fmt.Fprintf(&s, "; a run takes %d - %d ms, median %d ms", t.took[0].Milliseconds(), t.took[n-1].Milliseconds(), t.took[n/2].Milliseconds())
 	}
 	for _, a := range t.wrong {
-		s += fmt.Sprintf("\nwrong: %s of %v, exit code %d:\n%s", a.verdict, a.owners, a.code, a.text)
+		fmt.Fprintf(&s, "\nwrong: %s of %v, exit code %d:\n%s", a.verdict, a.owners, a.code, a.text)
 	}
-	return s
+	return s.String()
 }
 
 // weigh holds the answers to the truth. The VIP is owned by one node all the

@@ -43,8 +43,7 @@ func WithHint(err error, format string, args ...any) error {
 
 // HintOf returns the outermost hint that err carries, or "".
 func HintOf(err error) string {
-	var h Hinted
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[Hinted](err); ok {
 		return h.Hint()
 	}
 	return ""

@@ -88,13 +88,13 @@ func (s *scene) reason(addr netip.Addr, ways []route) string {
 		l := s.links[ways[0].link]
 		return fmt.Sprintf("it is reached over %s, %s", l.name, l.deaf)
 	case len(ways) > 0:
-		return fmt.Sprintf("%s has no address to ask from", s.links[ways[0].link].name)
+		return s.links[ways[0].link].name + " has no address to ask from"
 	case addr.IsLinkLocalUnicast():
 		return "it is link-local, and does not say on which link"
 	case s.chosen == nil:
 		return "no route leads there"
 	case s.chosen.gateway == "":
-		return fmt.Sprintf("only the default route leads there, over %s", s.links[s.chosen.link].name)
+		return "only the default route leads there, over " + s.links[s.chosen.link].name
 	default:
 		return "it is reached through " + s.chosen.gateway
 	}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -159,8 +160,6 @@ func (o *failoverOptions) parseObjectives() error {
 			}
 		}
 	}
-	for m, d := range named {
-		o.Objectives[m] = d
-	}
+	maps.Copy(o.Objectives, named)
 	return nil
 }

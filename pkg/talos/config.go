@@ -150,8 +150,7 @@ func parse(r io.Reader) (*clientconfig.Config, error) {
 
 // unread says on one line why the YAML is no talosconfig.
 func unread(err error) error {
-	var types *yaml.TypeError
-	if errors.As(err, &types) {
+	if types, ok := errors.AsType[*yaml.TypeError](err); ok {
 		return fmt.Errorf("it is no talosconfig: %s", tidy(strings.Join(types.Errors, "; ")))
 	}
 	return fmt.Errorf("it is no talosconfig: %s", tidy(err.Error()))
@@ -182,8 +181,7 @@ func (c *Config) check(selected *clientconfig.Context, now time.Time) error {
 
 // bare drops the operation and the path, which the message names already.
 func bare(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
 	}
 	return err

@@ -3,6 +3,7 @@
 package apiserver
 
 import (
+	"maps"
 	"path"
 	"slices"
 
@@ -66,9 +67,7 @@ func (r *resource) selectable(o object) fields.Set {
 		set["metadata.namespace"] = o.GetNamespace()
 	}
 	if r.fields != nil {
-		for name, value := range r.fields(o) {
-			set[name] = value
-		}
+		maps.Copy(set, r.fields(o))
 	}
 	return set
 }

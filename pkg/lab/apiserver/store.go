@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -146,7 +147,7 @@ func (s *store) create(ctx context.Context, r *resource, o object, dry bool) (ob
 // errChanged is a write that found an object changed since it was read.
 func errChanged(r *resource, name string) error {
 	return apierrors.NewConflict(r.groupResource(), name,
-		fmt.Errorf("the object has been modified; please apply your changes to the latest version and try again"))
+		errors.New("the object has been modified; please apply your changes to the latest version and try again"))
 }
 
 // update replaces an object by what change makes of it. If change gives it no

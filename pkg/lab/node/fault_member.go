@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -104,7 +105,7 @@ func (f *faults) initialCluster(members []*etcdserverpb.Member) ([]etcd.Peer, er
 			if err != nil {
 				return nil, fmt.Errorf("peer URL %s: %w", peer, err)
 			}
-			name := cmp.Or(m.Name, fmt.Sprintf("%x", m.ID))
+			name := cmp.Or(m.Name, strconv.FormatUint(m.ID, 16))
 			if peer == f.peerURL() {
 				name = f.m.cfg.Name
 			}

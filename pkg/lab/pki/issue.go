@@ -3,6 +3,7 @@ package pki
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -82,7 +83,7 @@ func pool(authority *talosx509.PEMEncodedCertificateAndKey) (*x509.CertPool, err
 func poolFrom(pem []byte) (*x509.CertPool, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("no certificate in the authority's PEM")
+		return nil, errors.New("no certificate in the authority's PEM")
 	}
 	return roots, nil
 }
