@@ -1,11 +1,54 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vipctl/vipctl/pkg/lab/truth"
 )
+
+// freeze silences the machine's port, then stops every process of it: the
+// kernel of a stopped process would still answer ARP and SYN.
+func (m *machine) freeze() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.run == nil {
+		return m.errOff()
+	}
+	m.silence("freeze")
+	m.run.frozen = true
+	err := signalMachine(m.run.cmd.Process.Pid, unix.SIGSTOP, stopped)
+	if err != nil {
+		err = errors.Join(err, m.melt())
+	}
+	return err
+}
+
+// thaw lets the processes go on, then the port pass frames again.
+func (m *machine) thaw() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.run == nil {
+		return m.errOff()
+	}
+	return m.melt()
+}
+
+// melt undoes freeze. The caller holds mu, and the machine is on.
+func (m *machine) melt() error {
+	if err := signalMachine(m.run.cmd.Process.Pid, unix.SIGCONT, running); err != nil {
+		return err
+	}
+	m.run.frozen = false
+	for _, p := range m.run.ports() {
+		p.Restore()
+	}
+	m.record(truth.LinkRestored, "freeze")
+	return nil
+}
 
 // signalMachine sends the signal to every process of the PID namespace whose
 // first process is pid, until all of them are in the wanted condition: a

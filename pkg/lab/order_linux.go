@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -126,3 +127,51 @@ func (o *orders) read() {
 }
 
 func (o *orders) close() { _ = o.socket.Close() }
+
+// orderTime is how long a machine may take to answer an order.
+const orderTime = 10 * time.Second
+
+// order gives an order to the machine, which must be on. One that boots is
+// waited for, also where it goes down over the order to boot again.
+func (m *machine) order(ctx context.Context, o node.Order) error {
+	ctx, cancel := context.WithTimeout(ctx, m.bootTime+orderTime)
+	defer cancel()
+	for {
+		run, err := m.awaitOn(ctx)
+		if err != nil {
+			return err
+		}
+		answer, stop := context.WithTimeout(ctx, orderTime)
+		err = run.orders.give(answer, o)
+		stop()
+		if !errors.Is(err, errMachineGone) {
+			return err
+		}
+	}
+}
+
+// awaitOn returns the machine's present life, or waits for its next one unless
+// its power is gone.
+func (m *machine) awaitOn(ctx context.Context) (*boot, error) {
+	for {
+		m.mu.Lock()
+		run, power, frozen := m.run, m.power, m.run != nil && m.run.frozen
+		m.mu.Unlock()
+		switch {
+		case frozen: // it would obey once it thaws, when nobody expects it
+			return nil, withHint(fmt.Errorf("%s is frozen", m.place.Name), "`vipctl lab fault undo freeze %s` thaws it", m.place.Name)
+		case run != nil && !run.orders.gone():
+			return run, nil
+		case power == PowerOff:
+			return nil, m.errOff()
+		case !sleep(ctx, 10*time.Millisecond):
+			return nil, fmt.Errorf("%s does not come on: %w", m.place.Name, ctx.Err())
+		}
+	}
+}
+
+// errOff refuses what only a machine that is on can do.
+func (m *machine) errOff() error {
+	return withHint(fmt.Errorf("%s is off", m.place.Name),
+		"`vipctl lab power on %s` switches it on; `vipctl lab status` shows when it is", m.place.Name)
+}
