@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,13 +21,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-const (
-	// requestTime is how long a request other than a watch may take
-	// (Kubernetes v1.36: requestTimeoutUpperBound of mutating requests, 34 s).
-	requestTime = 34 * time.Second
-	// maxBody is the largest object (Kubernetes v1.36: MaxRequestBodyBytes).
-	maxBody = 3 << 20
-)
+// requestTime is how long a request other than a watch may take
+// (Kubernetes v1.36: requestTimeoutUpperBound of mutating requests, 34 s).
+const requestTime = 34 * time.Second
 
 // api serves the resources.
 type api struct {
@@ -192,61 +186,6 @@ func checkName(r *resource, name string) error {
 	return apierrors.NewInvalid(r.GroupKind(), name, errs)
 }
 
-// read decodes the request's body, as strictly as the client asks for.
-func (a *api) read(r *http.Request, q *query) (object, error) {
-	body, err := readBody(r)
-	if err != nil {
-		return nil, err
-	}
-	return a.parse(q, r.Header.Get("Content-Type"), body)
-}
-
-// decoder reads what a client sends.
-func (a *api) decoder(media string, strict bool) (runtime.Decoder, error) {
-	switch {
-	case media == runtime.ContentTypeProtobuf:
-		return a.catalog.protobuf, nil
-	case media != "" && !strings.HasPrefix(media, runtime.ContentTypeJSON):
-		return nil, unsupportedMedia(media, runtime.ContentTypeJSON, runtime.ContentTypeProtobuf)
-	case strict:
-		return a.catalog.strict, nil
-	}
-	return a.catalog.lax, nil
-}
-
-func (a *api) parse(q *query, media string, body []byte) (object, error) {
-	serializer, err := a.decoder(media, q.values.Get("fieldValidation") == metav1.FieldValidationStrict)
-	if err != nil {
-		return nil, err
-	}
-	decoded, kind, err := serializer.Decode(body, &q.resource.GroupVersionKind, q.resource.fresh())
-	if err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v",
-			q.resource.Kind, q.resource.Version, q.resource.Kind, err))
-	}
-	if *kind != q.resource.GroupVersionKind {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("the object provided is a %s, not a %s", kind, q.resource.GroupVersionKind))
-	}
-	o := decoded.(object) // everything in the scheme is one
-	if ns := o.GetNamespace(); q.resource.namespaced && ns != "" && ns != q.namespace {
-		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
-	}
-	o.SetNamespace(q.namespace)
-	o.SetManagedFields(nil)
-	return o, nil
-}
-
-func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
-	}
-	if len(body) > maxBody {
-		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
-	}
-	return body, nil
-}
-
 // change updates or patches an object, or its status only.
 func (a *api) change(r *http.Request, q *query) (object, error) {
 	body, err := readBody(r)
@@ -296,28 +235,6 @@ func (q *query) merge(old, o object) object {
 // lasting are the namespaces that cannot be deleted.
 func lasting() []string { return []string{"default", "kube-system", "kube-public"} }
 
-// deleteOptions reads how an object is to be deleted.
-func (a *api) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
-	options := &metav1.DeleteOptions{}
-	body, err := readBody(r)
-	if err != nil {
-		return nil, err
-	}
-	if len(body) > 0 {
-		decoder, err := a.decoder(r.Header.Get("Content-Type"), false)
-		if err != nil {
-			return nil, err
-		}
-		if _, _, err := decoder.Decode(body, new(metav1.SchemeGroupVersion.WithKind("DeleteOptions")), options); err != nil {
-			return nil, apierrors.NewBadRequest(err.Error())
-		}
-	}
-	if options.Preconditions == nil {
-		options.Preconditions = &metav1.Preconditions{}
-	}
-	return options, nil
-}
-
 func (a *api) delete(w http.ResponseWriter, r *http.Request, q *query) error {
 	options, err := a.deleteOptions(r)
 	if err != nil {
@@ -349,47 +266,4 @@ func (a *api) emptyNamespace(q *query) error {
 		return nil
 	}
 	return a.store.empty(q.ctx, q.name)
-}
-
-// ---- errors ----
-
-func noSuchPath() error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
-		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
-	}}
-}
-
-func unsupportedMedia(got string, accepted ...string) error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusUnsupportedMediaType, Reason: metav1.StatusReasonUnsupportedMediaType,
-		Message: fmt.Sprintf("the body of the request was in an unknown format - accepted media types include: %s (got %q)",
-			strings.Join(accepted, ", "), got),
-	}}
-}
-
-// explain makes an API error of any error.
-func explain(err error) *apierrors.StatusError {
-	if status, ok := errors.AsType[*apierrors.StatusError](err); ok {
-		return status
-	}
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return apierrors.NewTimeoutError("request did not complete within requested timeout - context deadline exceeded", 0)
-	case errors.Is(err, rpctypes.ErrCompacted):
-		return apierrors.NewResourceExpired("The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.")
-	}
-	return apierrors.NewInternalError(err)
-}
-
-func writeError(w http.ResponseWriter, err error) {
-	status := statusOf(explain(err))
-	writeJSON(w, int(status.Code), status)
-}
-
-// statusOf is an error as clients get it.
-func statusOf(err *apierrors.StatusError) *metav1.Status {
-	status := err.Status()
-	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
-	return &status
 }
