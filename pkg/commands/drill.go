@@ -1,13 +1,11 @@
 package commands
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/vipctl/vipctl/internal/cli"
@@ -171,29 +169,6 @@ func (r *failoverRun) ownerOf(ctx context.Context, snap *cluster.Snapshot) (stri
 	return "", refusef("the guard refuses: %s was not seen", r.vip)
 }
 
-// showPlan prints what is about to be done to whom.
-func (r *failoverRun) showPlan(snap *cluster.Snapshot, target string) error {
-	leader := checks.EtcdVerdict(snap).Leader
-	plan := report.Plan{
-		VIP: r.vip.String(), Owner: target, EtcdLeader: leader,
-		Interval: r.opts.Interval, Timeout: r.opts.Timeout, Baseline: r.opts.Baseline, Settle: r.opts.Settle,
-	}
-	for i, step := range r.plan {
-		planned := report.PlannedDrill{Mode: step.Mode, Round: step.Round, Target: "the owner then",
-			Does: modeDoes[step.Mode], Objective: r.objective(step.Mode)}
-		if i == 0 {
-			planned.Target = target
-			planned.Predicted = r.predict(step.Mode, leadership(target, leader))
-		} else { // who owns it then, and who leads, is not known yet
-			planned.Predicted = r.predict(step.Mode, vip.LeadershipUnknown)
-		}
-		plan.Steps = append(plan.Steps, planned)
-	}
-	style := report.Style{Color: r.f.Streams.Interactive && !r.f.flags.NoColor}
-	grids := append(plan.Grids(false), report.NewOwnership(snap, judgeAll(snap)...).Grids(true)...)
-	return style.WriteGrids(r.f.Streams.Err, grids)
-}
-
 // showTopology prints who has the VIP now that the drills are over.
 func (r *failoverRun) showTopology(ctx context.Context) {
 	snap, err := r.look.look(ctx, talos.Everything)
@@ -205,34 +180,6 @@ func (r *failoverRun) showTopology(ctx context.Context) {
 	r.f.Streams.Errorf("\nAfter the drills")
 	_ = style.WriteGrids(r.f.Streams.Err, report.NewOwnership(snap, judgeAll(snap)...).Grids(true)) // progress only
 	r.f.Streams.Errorf("")
-}
-
-var modeDoes = map[string]string{
-	modeGraceful: "reboot through the Talos API",
-	modeForce:    "reboot without stopping workloads",
-	modeHard:     "power off by its switch, then on",
-}
-
-// confirm makes the person name the node that is about to be disturbed.
-func (r *failoverRun) confirm(ctx context.Context, target string) error {
-	if r.opts.Yes || r.opts.DryRun {
-		return nil
-	}
-	fmt.Fprintf(r.f.Streams.Err, "\nType the name of the node to go on (%s): ", target)
-	answer := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(r.f.Streams.In).ReadString('\n')
-		answer <- strings.TrimSpace(line)
-	}()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case typed := <-answer:
-		if typed != target {
-			return cli.WithHint(refusef("not confirmed: %q is not %s", typed, target), "nothing was touched")
-		}
-		return nil
-	}
 }
 
 // finish writes the report wherever it is wanted and says the exit code, which

@@ -59,15 +59,27 @@ func (r *failoverRun) drill(ctx context.Context, step chaos.Step) (chaos.Result,
 	probes.wait()
 	sightings.wait()
 
+	doc := r.document(out, owner)
+	doc.NewOwner = r.newOwner(ctx, out, sightings)
+	if out.FaultAt > 0 {
+		doc.Probes = probes.report(out, r.opts)
+		doc.Phases = phases(out, probes, sightings, r.opts)
+	}
+	r.doc.Add(doc)
+	return out.Result, r.dir.append("samples.ndjson", probes.lines(len(r.doc.Drills))...)
+}
+
+// document is what the drill's outcome alone says; owner is how its target
+// stood to etcd's leader before it.
+func (r *failoverRun) document(out chaos.Outcome, owner vip.Leadership) report.Drill {
 	doc := report.Drill{
-		Mode: step.Mode, Round: step.Round, Target: target, OldOwner: target,
-		NewOwner:           r.newOwner(ctx, out, sightings),
+		Mode: out.Mode, Round: out.Round, Target: out.Target, OldOwner: out.Target,
 		OwnerWasEtcdLeader: owner == vip.OwnerLeads,
 		Result:             string(out.Result),
 		Outage:             report.NewOutage(out.Measurement, out.FaultAt),
 		ResolutionSeconds:  outage.Resolution(r.opts.Interval, r.opts.Timeout).Seconds(),
-		ObjectiveSeconds:   d.Objective.Seconds(),
-		Predicted:          r.predict(step.Mode, owner),
+		ObjectiveSeconds:   r.objective(out.Mode).Seconds(),
+		Predicted:          r.predict(out.Mode, owner),
 	}
 	if out.Err != nil {
 		doc.Error, doc.Hint = out.Err.Error(), r.hintFor(out)
@@ -76,13 +88,9 @@ func (r *failoverRun) drill(ctx context.Context, step chaos.Step) (chaos.Result,
 		doc.Error = "interrupted before the fault: nothing was touched"
 	}
 	if out.FaultAt > 0 {
-		at := r.doc.Anchor.At(out.FaultAt)
-		doc.FaultAt = &at
-		doc.Probes = probes.report(out, r.opts)
-		doc.Phases = phases(out, probes, sightings, r.opts)
+		doc.FaultAt = new(r.doc.Anchor.At(out.FaultAt))
 	}
-	r.doc.Add(doc)
-	return out.Result, r.dir.append("samples.ndjson", probes.lines(len(r.doc.Drills))...)
+	return doc
 }
 
 // guard looks at the cluster and says what speaks against the fault now.
