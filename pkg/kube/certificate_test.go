@@ -96,12 +96,7 @@ func TestCertificateIsThatOfTheServer(t *testing.T) {
 }
 
 func TestCertificateSaysWhyThereIsNone(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := netip.MustParseAddrPort(l.Addr().String())
-	_ = l.Close()
+	closed := closedPort(t)
 	for _, tt := range []struct {
 		name    string
 		at      netip.AddrPort

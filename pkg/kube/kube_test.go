@@ -131,13 +131,19 @@ func serveOn(t *testing.T, l net.Listener, talk func(net.Conn)) {
 	}()
 }
 
-func TestLookSaysWhyThereIsNoAnswer(t *testing.T) {
+// closedPort returns an address where nobody listens.
+func closedPort(t *testing.T) netip.AddrPort {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed := netip.MustParseAddrPort(l.Addr().String())
-	_ = l.Close()
+	defer func() { _ = l.Close() }()
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+func TestLookSaysWhyThereIsNoAnswer(t *testing.T) {
+	closed := closedPort(t)
 	for _, tt := range []struct {
 		name    string
 		at      netip.AddrPort
