@@ -58,11 +58,16 @@ func (s *Switch) Impair(port string, way Way, i Impairment) {
 func (s *Switch) LoseAnnouncements(port string, addrs ...netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	assign(s.unannounced, port, addrs)
+}
+
+// assign replaces the port's addresses, and forgets the port where there are none.
+func assign(to map[string][]netip.Addr, port string, addrs []netip.Addr) {
 	if len(addrs) == 0 {
-		delete(s.unannounced, port)
+		delete(to, port)
 		return
 	}
-	s.unannounced[port] = slices.Clone(addrs)
+	to[port] = slices.Clone(addrs)
 }
 
 // losesAnnouncement says whether the frame that came in through the port is an
@@ -81,11 +86,7 @@ func (s *Switch) losesAnnouncement(port string, frame []byte) (netip.Addr, bool)
 func (s *Switch) Refuse(port string, addrs ...netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(addrs) == 0 {
-		delete(s.refused, port)
-		return
-	}
-	s.refused[port] = slices.Clone(addrs)
+	assign(s.refused, port, addrs)
 }
 
 // refuses says whether the frame that came in through the port is one to
