@@ -10,9 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unicode"
 
@@ -41,61 +39,6 @@ func answering(kvs ...*mvccpb.KeyValue) func(*pb.RangeRequest) (*pb.RangeRespons
 func lasting(granted, left int64) func(context.Context, int64) (*pb.LeaseTimeToLiveResponse, error) {
 	return func(_ context.Context, id int64) (*pb.LeaseTimeToLiveResponse, error) {
 		return &pb.LeaseTimeToLiveResponse{ID: id, GrantedTTL: granted, TTL: left}, nil
-	}
-}
-
-// TestNothingButReads is the promise to whoever lends us etcd's certificate.
-func TestNothingButReads(t *testing.T) {
-	w := newWorld(t)
-	e := w.serve("10.5.0.2", &fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 0xa1, 7)), lease: lasting(60, 41)})
-	snap := nodes("10.5.0.2")
-	snap.VIPs = append(snap.VIPs, cluster.VIP{Addr: netip.MustParseAddr("fd10:5::50")})
-	c := w.client(5 * time.Second)
-	c.Collect(t.Context(), snap)
-	if got, want := e.seen(), []string{callRange, callTimeToLive}; !slices.Equal(got, want) {
-		t.Errorf("calls that were sent = %q; want %q", got, want)
-	}
-	if want := []string{rpctypes.MetadataHasLeader, rpctypes.MetadataHasLeader}; !slices.Equal(e.leaders, want) {
-		t.Errorf("the reads want a leader: %q; want that each does, for without one a member keeps them waiting", e.leaders)
-	}
-	var keys []string
-	for _, r := range e.ranges {
-		if r.Serializable || r.Limit != maxCandidates || string(r.RangeEnd) != strings.TrimSuffix(string(r.Key), "/")+"0" {
-			t.Errorf("read %v; want a linearizable read of the keys below %q, %d at most", r, r.Key, maxCandidates)
-		}
-		keys = append(keys, string(r.Key))
-	}
-	slices.Sort(keys)
-	if want := []string{"talos:v1:vip:election:10.5.0.50/", "talos:v1:vip:election:fd10:5::50/"}; !slices.Equal(keys, want) {
-		t.Errorf("keys that were read = %q; want %q", keys, want)
-	}
-
-	m := c.connect(netip.AddrPortFrom(snap.Nodes[0].Addr, Port))
-	if m.err != nil {
-		t.Fatal(m.err)
-	}
-	defer m.close()
-	kv, lease := pb.NewKVClient(m.conn), pb.NewLeaseClient(m.conn)
-	for name, call := range map[string]func() error{
-		"put": func() error { _, err := kv.Put(t.Context(), &pb.PutRequest{Key: []byte("a")}); return err },
-		"delete": func() error {
-			_, err := kv.DeleteRange(t.Context(), &pb.DeleteRangeRequest{Key: []byte("a")})
-			return err
-		},
-		"txn":    func() error { _, err := kv.Txn(t.Context(), &pb.TxnRequest{}); return err },
-		"revoke": func() error { _, err := lease.LeaseRevoke(t.Context(), &pb.LeaseRevokeRequest{ID: 1}); return err },
-		"keep":   func() error { _, err := lease.LeaseKeepAlive(t.Context()); return err },
-		"remove": func() error {
-			_, err := pb.NewClusterClient(m.conn).MemberRemove(t.Context(), &pb.MemberRemoveRequest{ID: 1})
-			return err
-		},
-	} {
-		if err := call(); status.Code(err) != codes.PermissionDenied {
-			t.Errorf("%s over the connection = %v; want it refused before it is sent", name, err)
-		}
-	}
-	if got := e.seen(); len(got) != 2 {
-		t.Errorf("calls that were sent = %q; want the reads only", got)
 	}
 }
 
@@ -351,81 +294,6 @@ func TestInterrupted(t *testing.T) {
 func asHTTP2(config *tls.Config) *tls.Config {
 	config.NextProtos = []string{"h2"}
 	return config
-}
-
-func TestNewRefuses(t *testing.T) {
-	for name, err := range map[string]error{
-		"no certificate": second(New(nil, time.Second)),
-		"no time":        second(New(&tls.Config{}, 0)),
-	} {
-		if err == nil {
-			t.Errorf("New with %s: no error", name)
-		}
-	}
-}
-
-func second(_ *Client, err error) error { return err }
-
-func FuzzReadElection(f *testing.F) {
-	f.Add([]byte("talos:v1:vip:election:10.5.0.50/a1"), []byte("cp-1"), int64(1), int64(60), int64(41))
-	f.Add([]byte("x"), []byte("\x00\xff"), int64(-1), int64(-1), int64(1<<62))
-	f.Fuzz(func(t *testing.T, k, v []byte, lease, granted, left int64) {
-		e, err := readElection(t.Context(), told{k, v, lease, granted, left}, someVIP)
-		if err != nil {
-			return
-		}
-		for _, c := range e.Candidates {
-			if strings.ContainsAny(c.Key+c.Hostname, "\n\r\x1b") || c.Remaining.Value() < 0 || len(c.Hostname) > 4*maxName+2 {
-				t.Errorf("candidate %+v; want nothing that a terminal would obey, and no negative time", c)
-			}
-		}
-	})
-}
-
-// told is an etcd with one key.
-type told struct {
-	k, v                 []byte
-	lease, granted, left int64
-}
-
-func (e told) Range(context.Context, *pb.RangeRequest, ...grpc.CallOption) (*pb.RangeResponse, error) {
-	return &pb.RangeResponse{Header: &pb.ResponseHeader{Revision: 1}, Kvs: []*mvccpb.KeyValue{{Key: e.k, Value: e.v, Lease: e.lease}}}, nil
-}
-
-func (e told) LeaseTimeToLive(context.Context, *pb.LeaseTimeToLiveRequest, ...grpc.CallOption) (*pb.LeaseTimeToLiveResponse, error) {
-	if e.granted == 7 {
-		return nil, errors.New("seven")
-	}
-	return &pb.LeaseTimeToLiveResponse{GrantedTTL: e.granted, TTL: e.left}, nil
-}
-
-// twoKeys is an etcd that adds to its queue a key that nobody asked for.
-type twoKeys struct {
-	told
-	leases *atomic.Int32 // questions for leases
-}
-
-func (e twoKeys) Range(ctx context.Context, in *pb.RangeRequest, opts ...grpc.CallOption) (*pb.RangeResponse, error) {
-	resp, err := e.told.Range(ctx, in, opts...)
-	resp.Kvs = append(resp.Kvs, &mvccpb.KeyValue{Key: []byte("else")})
-	return resp, err
-}
-
-func (e twoKeys) LeaseTimeToLive(context.Context, *pb.LeaseTimeToLiveRequest, ...grpc.CallOption) (*pb.LeaseTimeToLiveResponse, error) {
-	e.leases.Add(1)
-	return &pb.LeaseTimeToLiveResponse{}, nil
-}
-
-// Of a queue that is refused no lease is asked for, not even later.
-func TestRefusedQueueEndsTheQuestion(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := twoKeys{told{k: []byte(prefix + someVIP.String() + "/a1"), v: []byte("cp-1"), lease: 1}, new(atomic.Int32)}
-		_, err := readElection(t.Context(), e, someVIP)
-		synctest.Wait()
-		if err == nil || !strings.Contains(err.Error(), "not asked for") || e.leases.Load() != 0 {
-			t.Errorf("readElection = %v, and asked for %d leases; want it refused, and none", err, e.leases.Load())
-		}
-	})
 }
 
 // Whatever a call fails with, the reason is one short line.
