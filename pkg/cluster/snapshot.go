@@ -216,20 +216,23 @@ type Stage struct {
 type Address struct {
 	Prefix    netip.Prefix `json:"prefix"`
 	Link      string       `json:"link"`
-	Broadcast netip.Addr   `json:"broadcast,omitzero"`
-	Flags     string       `json:"flags,omitempty"`
+	Broadcast netip.Addr   `json:"broadcast,omitzero"` // the zero value where it has none
+	// Flags are the kernel's, as Talos joins them: "permanent", "dadfailed,...".
+	Flags string `json:"flags,omitempty"`
 }
 
 // Link is a network link of a node.
 type Link struct {
-	Name         string `json:"name"`
-	State        string `json:"state"` // operational state: up, down, unknown, ...
-	Type         string `json:"type"`
-	Kind         string `json:"kind,omitempty"`
+	Name  string `json:"name"`
+	State string `json:"state"`          // operational state: up, down, unknown, ...
+	Type  string `json:"type"`           // of hardware: ether, loopback, ...
+	Kind  string `json:"kind,omitempty"` // of virtual link: bond, vlan, ...; "" for a real one
+	// HardwareAddr is written as aa:bb:cc:dd:ee:ff, "" where the link has none.
 	HardwareAddr string `json:"hardwareAddr,omitempty"`
 }
 
-// Service is a Talos service.
+// Service is a Talos service: ID such as kubelet or etcd, State as talosctl shows
+// it, such as Running.
 type Service struct {
 	ID      string `json:"id"`
 	State   string `json:"state"`
@@ -248,7 +251,7 @@ type Member struct {
 	Learner    bool     `json:"learner"`
 }
 
-// EtcdStatus is what a member says of itself.
+// EtcdStatus is what a member says of itself. IDs are written as in Member.
 type EtcdStatus struct {
 	MemberID     string   `json:"memberID"`
 	Leader       string   `json:"leader"` // "" where it knows of none
@@ -265,7 +268,7 @@ type EtcdStatus struct {
 	Alarms []Alarm `json:"alarms,omitempty"`
 }
 
-// Alarm is an alarm of etcd.
+// Alarm is an alarm of etcd, which stays until it is disarmed.
 type Alarm struct {
 	MemberID string `json:"memberID"`
 	Alarm    string `json:"alarm"` // NOSPACE, CORRUPT
@@ -300,7 +303,8 @@ type Certificate struct {
 	NotAfter    time.Time    `json:"notAfter,omitzero"`
 }
 
-// APIServerPod is the kube-apiserver's static pod.
+// APIServerPod is the kube-apiserver's static pod, as the node's kubelet told
+// Talos: Phase is Kubernetes' own, such as Running, Ready the condition.
 type APIServerPod struct {
 	Phase string `json:"phase"`
 	Ready bool   `json:"ready"`

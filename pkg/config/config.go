@@ -14,8 +14,8 @@ const APIVersion = "vipctl.dev/v1alpha1"
 // DriverRedfish is the only power driver that there is.
 const DriverRedfish = "redfish"
 
-// Modes are the modes of a drill that an objective may be set for.
-var Modes = []string{"soft", "graceful", "powercycle", "force", "hard"}
+// modes are those of a drill that an objective may be set for.
+var modes = []string{"soft", "graceful", "powercycle", "force", "hard"}
 
 // Config is what the file says. The zero value is what an absent file says:
 // nothing.
@@ -64,10 +64,11 @@ type Power struct {
 // Duration is a time.Duration that is written as "60s" or "1m30s".
 type Duration time.Duration
 
-// MarshalText writes d as time.Duration prints it.
+// MarshalText writes d as time.Duration prints it, so that a Config that is
+// written as YAML or JSON can be read again.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// UnmarshalText reads what time.ParseDuration reads.
+// UnmarshalText reads what time.ParseDuration reads, also what is negative.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = Duration(parsed)

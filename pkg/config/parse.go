@@ -120,8 +120,8 @@ func (c *Config) readNodes(n *yaml.Node) error {
 func (c *Config) readObjectives(n *yaml.Node) error {
 	c.Objectives = map[string]Duration{}
 	return each(n, "objectives", func(key, value *yaml.Node) error {
-		if !slices.Contains(Modes, key.Value) {
-			return wrong(key, "known are "+strings.Join(Modes, ", "), "unknown mode %q in objectives", key.Value)
+		if !slices.Contains(modes, key.Value) {
+			return wrong(key, "known are "+strings.Join(modes, ", "), "unknown mode %q in objectives", key.Value)
 		}
 		var longest Duration
 		err := duration(&longest, "objective of "+key.Value)(value)

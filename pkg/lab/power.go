@@ -16,7 +16,7 @@ const (
 	Cycle     PowerAction = "cycle" // cuts the power, and on again
 )
 
-// PowerActions lists them.
+// PowerActions lists every action, in the order in which help shows them.
 func PowerActions() []PowerAction { return []PowerAction{SwitchOn, SwitchOff, Cycle} }
 
 // CheckPower returns a UsageError with a hint where there is no such action.

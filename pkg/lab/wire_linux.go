@@ -246,7 +246,7 @@ func (c *conn) each(f func(answer) error) error {
 // errGone says that the lab ended in the middle of a conversation.
 var errGone = errors.New("the lab is gone")
 
-// List returns the names of this user's running labs.
+// List returns the names of the labs of this user that run, in no order.
 func List() ([]string, error) {
 	table, err := os.ReadFile("/proc/net/unix")
 	if err != nil {

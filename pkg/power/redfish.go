@@ -48,7 +48,8 @@ type Redfish struct {
 
 var _ Switch = (*Redfish)(nil)
 
-// State reads the system's power state.
+// State reads the system's power state; "" where the service does not tell it.
+// Errors are of type *Error.
 func (r *Redfish) State(ctx context.Context) (State, error) {
 	ctx, cancel := r.limit(ctx)
 	defer cancel()

@@ -15,7 +15,7 @@ func FingerprintOf(cert *x509.Certificate) Fingerprint {
 	return sha256.Sum256(cert.Raw)
 }
 
-// ParseFingerprint reads what String writes.
+// ParseFingerprint reads what String writes; ok is false for anything else.
 func ParseFingerprint(text string) (f Fingerprint, ok bool) {
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != len(f) {
@@ -58,7 +58,8 @@ func (h *Hosts) Learn(f Fingerprint, node string) {
 	h.names[f] = node
 }
 
-// Name returns the node that serves with this certificate.
+// Name returns the node that serves, or did, with this certificate; false where
+// it was not learned.
 func (h *Hosts) Name(f Fingerprint) (string, bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()

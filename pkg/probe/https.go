@@ -48,7 +48,9 @@ type HTTPS struct {
 	err      error
 }
 
-// Probe asks once.
+// Probe does the handshake and asks for Path, once. The name that it returns is
+// the node's whose certificate was shown, also where the answer was no good;
+// "" where there was none, or one that Hosts does not know.
 func (p *HTTPS) Probe(ctx context.Context) (outage.Result, string) {
 	if p.prepared.Do(p.prepare); p.err != nil {
 		return outage.Failed, ""

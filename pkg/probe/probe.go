@@ -15,7 +15,7 @@ import (
 	"github.com/vipctl/vipctl/pkg/outage"
 )
 
-// Prober asks a service once.
+// Prober asks a service, a sample a call.
 type Prober interface {
 	// Probe asks, and says how it went and which node answered ("" where that
 	// cannot be told). It returns soon after ctx is done, with outage.Timeout.

@@ -15,7 +15,7 @@ type Recorder struct {
 	samples []outage.Sample // in the order of Sent; mu guards it
 }
 
-// Add records a sample.
+// Add records a sample. Samples may come in any order, nearly that of Sent.
 func (r *Recorder) Add(s outage.Sample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

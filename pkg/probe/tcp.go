@@ -14,7 +14,7 @@ type TCP struct {
 	Addr netip.AddrPort
 }
 
-// Probe connects once.
+// Probe connects once. The name that it returns is always "".
 func (p TCP) Probe(ctx context.Context) (outage.Result, string) {
 	conn, err := dial(ctx, p.Addr)
 	if err != nil {

@@ -1,6 +1,7 @@
 package report
 
-// APIVersion of every document.
+// APIVersion is that of every document, and grows only with a change that is no
+// mere addition.
 const APIVersion = "vipctl.dev/v1alpha1"
 
 // Kinds of document.
@@ -43,7 +44,8 @@ type ErrorReport struct {
 	Context string `json:"context,omitempty"`
 }
 
-// NewError returns the document of a failed command.
+// NewError returns the document of a failed command: its error and hint as they
+// are printed for people, hint "" where there is none.
 func NewError(message, hint string, exitCode int) *ErrorReport {
 	return &ErrorReport{Meta: meta(KindError), Error: message, Hint: hint, ExitCode: exitCode}
 }

@@ -49,7 +49,7 @@ type Anchor struct {
 	MonotonicNanoseconds int64 `json:"monotonicNanoseconds"`
 }
 
-// At returns the instant that lies so long after the anchor.
+// At returns the instant that lies so long after the anchor; negative, before.
 func (a Anchor) At(sinceStart time.Duration) Instant {
 	i := Instant{Wall: a.Wall.Add(sinceStart), RunSeconds: sinceStart.Seconds()}
 	if a.MonotonicNanoseconds != 0 {

@@ -64,7 +64,8 @@ type OwnershipEvent struct {
 	Ownership *Ownership `json:"ownership,omitempty"`
 }
 
-// NewLook returns the events of a first look: one for each VIP.
+// NewLook returns the events of a first look: one for each VIP, in the order of
+// the document, with the whole of what was seen of it.
 func NewLook(doc *Ownership) []OwnershipEvent {
 	events := make([]OwnershipEvent, 0, len(doc.VIPs))
 	for i, v := range doc.VIPs {
@@ -78,7 +79,8 @@ func NewLook(doc *Ownership) []OwnershipEvent {
 	return events
 }
 
-// NewChange returns the event of a turn.
+// NewChange returns the event of a turn of the VIP at addr. Context is left to
+// the caller.
 func NewChange(addr string, t vip.Turn) OwnershipEvent {
 	return OwnershipEvent{
 		Meta: meta(KindEvent), At: t.At, Type: EventChange, VIP: addr,

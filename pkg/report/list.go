@@ -50,17 +50,18 @@ type DoctorReportList struct {
 	Items []Item[DoctorReport] `json:"items"`
 }
 
-// NewOwnershipList returns the document of several contexts.
+// NewOwnershipList returns the document of several contexts, in the order given;
+// no items are an empty list, not null.
 func NewOwnershipList(items []Item[Ownership]) *OwnershipList {
 	return &OwnershipList{meta(KindOwnershipList), append([]Item[Ownership]{}, items...)}
 }
 
-// NewEtcdList returns the document of several contexts.
+// NewEtcdList does for etcd what NewOwnershipList does for owners.
 func NewEtcdList(items []Item[EtcdReport]) *EtcdReportList {
 	return &EtcdReportList{meta(KindEtcdList), append([]Item[EtcdReport]{}, items...)}
 }
 
-// NewDoctorList returns the document of several contexts.
+// NewDoctorList does the same for what checks found.
 func NewDoctorList(items []Item[DoctorReport]) *DoctorReportList {
 	return &DoctorReportList{meta(KindDoctorList), append([]Item[DoctorReport]{}, items...)}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/vipctl/vipctl/pkg/vip"
 )
 
-// NewOutage returns what was measured, with its times counted from the fault;
-// nil where there were no samples.
+// NewOutage returns what was measured, with its times counted from the fault, an
+// instant on the clock of m; nil where there were no samples.
 func NewOutage(m outage.Measurement, fault time.Duration) *Outage {
 	if m.Samples == 0 {
 		return nil
@@ -49,7 +49,8 @@ func newWindow(w outage.Window, fault time.Duration) Window {
 	return out
 }
 
-// NewProbe returns the document of one prober.
+// NewProbe returns what one prober, known by name, measured at target (an address
+// and port). The fault is when it was done, on the clock of m.
 func NewProbe(name, target string, m outage.Measurement, fault time.Duration) Probe {
 	return Probe{
 		Name: name, Target: target, Outage: NewOutage(m, fault),

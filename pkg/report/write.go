@@ -50,7 +50,9 @@ type Style struct {
 // An unknown format is a *FormatError, and nothing is printed.
 func Write(w io.Writer, format string, v any) error { return Style{}.Write(w, format, v) }
 
-// Write prints v in the format, in this style.
+// Write prints v in the format, in this style, which matters for Table and Wide
+// only. Those need a Tabular v; an unknown format is a *FormatError. JSON and YAML
+// come as bytes that no terminal obeys.
 func (s Style) Write(w io.Writer, format string, v any) error {
 	if !slices.Contains(Formats(), format) {
 		return &FormatError{format}

@@ -28,7 +28,7 @@ func Open(path string) (*File, error) {
 	return &File{Path: path, parsed: parsed}, nil
 }
 
-// Contexts returns the names of the contexts, in order.
+// Contexts returns the names of the contexts, in alphabetical order.
 func (f *File) Contexts() []string { return slices.Sorted(maps.Keys(f.parsed.Contexts)) }
 
 // Check returns a *ContextError where the file has no context of that name.

@@ -36,6 +36,7 @@ var witnessNames = map[Witness]string{
 	Address: "address", Certificate: "certificate", ARP: "arp", Neighbour: "neighbour", Election: "election",
 }
 
+// String returns the word used in output and JSON, such as neighbour.
 func (w Witness) String() string {
 	if s, ok := witnessNames[w]; ok {
 		return s

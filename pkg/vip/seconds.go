@@ -10,7 +10,8 @@ import (
 // than a millisecond is written as one, for 0 s would say that no time passed.
 func Seconds(d time.Duration) string { return Figure(d) + " s" }
 
-// Figure is Seconds without its unit, for "2.833 - 5.5 s".
+// Figure is Seconds without its unit, for "2.833 - 5.5 s": a decimal point, no
+// exponent, "0" for nothing, and a minus sign where d is negative.
 func Figure(d time.Duration) string {
 	if d < 0 {
 		return "-" + Figure(-d)

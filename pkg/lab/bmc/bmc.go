@@ -26,8 +26,8 @@ const (
 	PowerCycle       ResetType = "PowerCycle"       // cuts the power, and on again
 )
 
-// ResetTypes lists them.
-var ResetTypes = []ResetType{On, ForceOff, GracefulShutdown, ForceRestart, PowerCycle}
+// resetTypes lists them.
+var resetTypes = []ResetType{On, ForceOff, GracefulShutdown, ForceRestart, PowerCycle}
 
 // Machine is what a BMC has power over.
 type Machine interface {
@@ -127,7 +127,7 @@ func (b *BMC) system(w http.ResponseWriter, _ *http.Request) {
 		"Manufacturer": "vipctl", "Model": "lab", "PowerState": power,
 		"Status": object{"State": "Enabled", "Health": "OK"},
 		"Actions": object{"#ComputerSystem.Reset": object{
-			"target": resetPath, "ResetType@Redfish.AllowableValues": ResetTypes,
+			"target": resetPath, "ResetType@Redfish.AllowableValues": resetTypes,
 		}},
 	})
 }
@@ -138,7 +138,7 @@ func (b *BMC) reset(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "MalformedJSON", "the request body is not JSON: "+err.Error())
 		return
 	}
-	if !slices.Contains(ResetTypes, body.ResetType) {
+	if !slices.Contains(resetTypes, body.ResetType) {
 		fail(w, http.StatusBadRequest, "ActionParameterNotSupported", "ResetType "+string(body.ResetType)+" is not supported")
 		return
 	}

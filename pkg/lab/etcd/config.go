@@ -21,7 +21,7 @@ const (
 	PeerPort   = 2380
 )
 
-// Config is one member.
+// Config is one member of an etcd cluster: where it runs, and with whom.
 type Config struct {
 	Name string `json:"name"` // host name, which Talos makes the member's name
 	// Dir is the data directory. A member whose log is there already starts

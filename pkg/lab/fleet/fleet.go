@@ -64,7 +64,7 @@ func Plan(nodes int) ([]Cluster, error) {
 	return clusters, nil
 }
 
-// Fleet serves clusters.
+// Fleet serves the APIs of clusters, from Serve to Close.
 type Fleet struct {
 	nodes       []*apis
 	talosconfig *clientconfig.Config

@@ -29,14 +29,15 @@ func (s *Switch) cable(port string) *cable {
 	return c
 }
 
-// Part drops frames from one port to another; the other way still passes.
+// Part drops frames from one port to another; the other way still passes. The
+// ports need not be attached yet, and stay parted when they are attached anew.
 func (s *Switch) Part(from, to string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.parted[direction{from, to}] = struct{}{}
 }
 
-// Heal undoes Part.
+// Heal undoes Part, in the same direction only; nothing where it was not done.
 func (s *Switch) Heal(from, to string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +118,8 @@ func (s *Switch) Unplug(port string) error {
 	return netns.SetDown(p.link)
 }
 
-// Plug undoes Unplug.
+// Plug undoes Unplug, and must be called in the same namespace: the host's link
+// gets its carrier back.
 func (s *Switch) Plug(port string) error {
 	s.mu.Lock()
 	s.cable(port).unplugged = false

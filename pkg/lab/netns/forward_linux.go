@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// Forward makes a router of the network namespace of the calling thread.
+// Forward makes a router of the network namespace of the calling thread, for
+// IPv4 and, where the kernel has it, IPv6.
 func Forward() error {
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {
 		return fmt.Errorf("forwarding IPv4: %w", err)

@@ -50,7 +50,8 @@ func (c *Cluster) WriteFile(path string) error {
 	return os.WriteFile(path, data, 0o600)
 }
 
-// ReadFile reads what WriteFile wrote.
+// ReadFile reads what WriteFile wrote. Secrets that do not make a whole cluster
+// are an error.
 func ReadFile(path string) (*Cluster, error) {
 	bundle, err := secrets.LoadBundle(path)
 	if err != nil {

@@ -90,7 +90,7 @@ func (c *Cluster) KubeletFiles(dir, hostname string) (KubeletFiles, error) {
 	return files, d.err
 }
 
-// ClientTLS reads the files.
+// ClientTLS reads the files: as the kubelet asks its node's API server.
 func (f KubeletFiles) ClientTLS() (*tls.Config, error) { return clientTLS(f.CA, f.Cert, f.Key) }
 
 // ServiceAccountFile writes the cluster's key for service account tokens to

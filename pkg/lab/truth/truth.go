@@ -37,7 +37,7 @@ type Event struct {
 	Once string `json:"once,omitempty"`
 }
 
-// Kind is what happened.
+// Kind is what happened: one of the constants below.
 type Kind string
 
 // The kinds of event. Where the instant is not exact, the direction of its
@@ -76,7 +76,8 @@ const (
 	EventsDropped  Kind = "events-dropped"   // a process could not write as many events as Detail says, since nobody read them
 )
 
-// Now reads CLOCK_MONOTONIC.
+// Now reads CLOCK_MONOTONIC, the clock of every Event: all processes of a machine
+// read the same, in whatever namespace.
 func Now() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
