@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -163,7 +164,8 @@ func machines(n *cluster.Node) []machine {
 	}
 	for _, p := range n.Discovery.Value() {
 		if p.ControlPlane {
-			out = append(out, machine{p.Hostname, p.Addresses})
+			name, _, _ := strings.Cut(p.Hostname, ".") // as etcd and the kernel have it, whoever tells of it first
+			out = append(out, machine{name, p.Addresses})
 		}
 	}
 	return out

@@ -139,7 +139,7 @@ func (n *fakeNode) listen() {
 		t.Fatal(err)
 	}
 	pair, err := x509.NewKeyPair(ca,
-		x509.IPAddresses([]net.IP{net.ParseIP(n.addr), net.ParseIP("10.5.0.50"), net.ParseIP("10.9.9.9"), net.ParseIP("10.5.0.102")}),
+		x509.IPAddresses([]net.IP{net.ParseIP(n.addr), net.ParseIP("10.5.0.50"), net.ParseIP("10.9.9.9"), net.ParseIP("10.5.0.102"), net.ParseIP("10.5.0.104"), net.ParseIP("10.5.0.60")}),
 		x509.DNSNames([]string{"localhost"}),
 		x509.NotAfter(time.Now().Add(time.Hour)), x509.ExtKeyUsage([]stdx509.ExtKeyUsage{stdx509.ExtKeyUsageServerAuth}))
 	if err != nil {
@@ -152,8 +152,10 @@ func (n *fakeNode) listen() {
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
 			to, err := n.admit(ctx)
 			if err != nil || to == n {
+				n.world.waits(ctx, n.addr, info.FullMethod)
 				return orHandle(ctx, req, h, err)
 			}
+			n.world.waits(ctx, to.addr, info.FullMethod)
 			return to.serve(ctx, req, info.FullMethod)
 		}),
 		grpc.StreamInterceptor(func(_ any, ss grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) error {
@@ -165,10 +167,7 @@ func (n *fakeNode) listen() {
 		}),
 	)
 	machineapi.RegisterMachineServiceServer(n.grpc, n)
-	timeapi.RegisterTimeServiceServer(n.grpc, struct {
-		timeapi.UnsafeTimeServiceServer
-		clock
-	}{clock: clock{n}})
+	timeapi.RegisterTimeServiceServer(n.grpc, timeService{clock: clock{n}})
 	cosiv1alpha1.RegisterStateServer(n.grpc, n.cosi())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -225,7 +224,7 @@ func (n *fakeNode) serve(ctx context.Context, req any, method string) (any, erro
 		proto.Merge(v.(proto.Message), req.(proto.Message))
 		return nil
 	}
-	for srv, desc := range map[any]grpc.ServiceDesc{n: machineapi.MachineService_ServiceDesc, clock{n}: timeapi.TimeService_ServiceDesc, n.cosi(): cosiv1alpha1.State_ServiceDesc} {
+	for srv, desc := range map[any]grpc.ServiceDesc{n: machineapi.MachineService_ServiceDesc, timeService{clock: clock{n}}: timeapi.TimeService_ServiceDesc, n.cosi(): cosiv1alpha1.State_ServiceDesc} {
 		for _, m := range desc.Methods {
 			if "/"+desc.ServiceName+"/"+m.MethodName == method {
 				return m.Handler(srv, ctx, decode, nil)
@@ -240,6 +239,7 @@ func (n *fakeNode) cosi() *server.State {
 		if a.ResourceType == network.AddressStatusType && a.Verb == state.List {
 			n.listed.Add(1)
 		}
+		n.world.waits(ctx, n.addr, a.ResourceType)
 		if a.ResourceType == n.late {
 			select {
 			case <-time.After(200 * time.Millisecond):
@@ -305,6 +305,12 @@ func (n *fakeNode) EtcdStatus(context.Context, *emptypb.Empty) (*machineapi.Etcd
 
 // clock is a fakeNode's time service.
 type clock struct{ *fakeNode }
+
+// timeService is a clock as it is registered.
+type timeService struct {
+	timeapi.UnsafeTimeServiceServer
+	clock
+}
 
 func (c clock) Time(context.Context, *emptypb.Empty) (*timeapi.TimeResponse, error) {
 	return &timeapi.TimeResponse{Messages: []*timeapi.Time{{Localtime: timestamppb.New(time.Now().Add(c.clockAhead)), Remotetime: timestamppb.Now()}}}, nil

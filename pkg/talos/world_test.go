@@ -33,6 +33,29 @@ type world struct {
 	conns map[string][]*cutConn
 	black map[string]bool // mu guards black: addresses that swallow everything
 	dials map[string]int
+	// mu guards pace: how long the node of an address takes for a method or a type
+	// of resource, and how long it takes to connect there; nil is no time.
+	pace func(addr, what string) time.Duration
+}
+
+// waits lets pass what the world's pace wants.
+func (w *world) waits(ctx context.Context, addr, what string) {
+	w.mu.Lock()
+	pace := w.pace
+	w.mu.Unlock()
+	if pace == nil {
+		return
+	}
+	select {
+	case <-time.After(pace(addr, what)):
+	case <-ctx.Done():
+	}
+}
+
+func (w *world) setPace(pace func(addr, what string) time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pace = pace
 }
 
 var sharedBundle = sync.OnceValues(func() (*secrets.Bundle, error) {
@@ -61,6 +84,7 @@ func (w *world) dial(ctx context.Context, addr string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	w.waits(ctx, addr, "dial")
 	if port == "" {
 		port = "127.0.0.1:1" // nobody listens there
 	}

@@ -1,0 +1,53 @@
+package talos
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	machinetype "github.com/siderolabs/talos/pkg/machinery/config/machine"
+	clusterres "github.com/siderolabs/talos/pkg/machinery/resources/cluster"
+)
+
+// latePace is that every node answers what ends so 50 ms after all else.
+func latePace(suffix string) func(addr, what string) time.Duration {
+	return func(_, what string) time.Duration {
+		if strings.HasSuffix(what, suffix) {
+			return 50 * time.Millisecond
+		}
+		return 0
+	}
+}
+
+// eitherWay collects with etcd's members late, and with discovery late.
+func eitherWay(t *testing.T, arrange func(*world, []*fakeNode), want string) {
+	t.Helper()
+	for _, late := range []string{"/EtcdMemberList", clusterres.MemberType} {
+		for _, facts := range []Facts{Ownership, Everything} {
+			w := newWorld(t)
+			arrange(w, threeNodes(w))
+			w.setPace(latePace(late))
+			snap, err := w.client("10.5.0.2", "10.5.0.3").Collect(t.Context(), CollectOptions{Facts: facts})
+			if err != nil || names(snap) != want {
+				t.Errorf("where %s is late, Collect of facts %b = %s, %v; want %s", late, facts, names(snap), err, want)
+			}
+		}
+	}
+}
+
+// withDomains lets all discover each other as Talos does where there is a domain.
+func withDomains(nodes []*fakeNode) {
+	for _, to := range nodes {
+		for _, of := range nodes {
+			to.discovers(of.name+".example.com", machinetype.TypeControlPlane, of.addr)
+		}
+	}
+}
+
+// A silent node goes by its own name, whoever names it first.
+func TestNameOfASilentNode(t *testing.T) {
+	eitherWay(t, func(w *world, n []*fakeNode) {
+		withDomains(n)
+		w.remove("10.5.0.4")
+	}, "cp-1@10.5.0.2, cp-2@10.5.0.3, !cp-3@10.5.0.4")
+}
