@@ -89,7 +89,7 @@ func (s *survey) inquire(v *visit, a *attempt) {
 	if s.lead == nil {
 		s.lead = a
 		s.askShared(v, a)
-		s.after(sharedPatience, s.askEverybody)
+		s.after(sharedPatience, s.losePatience)
 	} else if s.impatient {
 		s.askShared(v, a)
 	}
@@ -116,7 +116,13 @@ func (s *survey) distrust() {
 			s.askShared(v, s.lead)
 		}
 	}
-	s.after(sharedPatience, s.askEverybody)
+	s.after(sharedPatience, s.losePatience)
+}
+
+// losePatience is that the shared questions have had their time.
+func (s *survey) losePatience() {
+	s.hasty = !s.trusting
+	s.askEverybody()
 }
 
 // askEverybody puts the shared questions to those that were spared, unless one

@@ -36,7 +36,8 @@ func (s *survey) vips() []netip.Addr {
 // not being asked, and announces what is new.
 func (s *survey) learn() {
 	vips := s.vips()
-	for _, v := range slices.Clone(s.visits) {
+	var teachers []*visit
+	for _, v := range s.visits {
 		if !v.ok() {
 			continue
 		}
@@ -44,30 +45,65 @@ func (s *survey) learn() {
 			v.at = own[len(own)-1] // the kubelet's: it comes last
 		}
 		if s.mayTeach(v) {
-			s.learnFrom(v, vips)
+			teachers = append(teachers, v)
 		}
+	}
+	if s.membersAwaited() {
+		s.announce(vips)
+		return
+	}
+	// Etcd's word comes before discovery's, whoever gave it: its URLs hold the
+	// address that matters.
+	for _, named := range []func(*cluster.Node) []machine{etcdMachines, discoveredMachines} {
+		for _, v := range teachers {
+			for _, m := range named(&v.reply.node) {
+				s.meet(m, vips)
+			}
+		}
+	}
+	for _, v := range teachers {
+		s.meetHost(v, vips)
 	}
 	s.announce(vips)
 }
 
 // mayTeach says whether what v told is enough to learn from: without the VIPs
-// one would be taken for a node, and without etcd's members a node would be
-// asked at any of its addresses. Where the latter are slow, others must do.
+// one would be taken for a node. Where discovery is slow, etcd's members must do.
 func (s *survey) mayTeach(v *visit) bool {
-	open := v.reply.asked &^ v.reply.heard
+	open := v.reply.asked &^ v.reply.heard &^ ofMembers
 	if s.impatient {
-		open &^= ofMembers | ofDiscovery
+		open &^= ofDiscovery
 	}
 	return open == 0
 }
 
-func (s *survey) learnFrom(v *visit, vips []netip.Addr) {
-	for _, m := range machines(&v.reply.node) {
-		s.meet(m, vips)
+// membersAwaited says that etcd's members may be known soon. Until they are, a
+// node would be asked at any of its addresses.
+func (s *survey) membersAwaited() bool {
+	if s.trusting || s.hasty {
+		return false
 	}
+	open := false
+	for _, v := range s.visits {
+		for _, a := range []*attempt{v.direct, v.relayed} {
+			switch {
+			case a == nil:
+			case a.reply.node.Members.Known() && s.mayTeach(v):
+				return false
+			case a.reply.node.Members.Known():
+				open = true
+			case !a.done:
+				open = open || a.reply.asked&^a.reply.heard&ofMembers != 0
+			}
+		}
+	}
+	return open
+}
+
+// meetHost meets a node at an address of its own. Where it was reached at the
+// VIP, or behind a load balancer, it is asked there who it was.
+func (s *survey) meetHost(v *visit, vips []netip.Addr) {
 	if !slices.Contains(ownAddrs(v, vips), v.at) {
-		// It was reached at the VIP, or behind a load balancer: who it was is
-		// asked at its own address.
 		s.meet(machine{hostname: v.reply.node.Hostname.Value(), addrs: v.reply.node.NodeIPs.Value()}, vips)
 	}
 }
@@ -152,16 +188,26 @@ type machine struct {
 }
 
 // machines are the control-plane nodes that a node knows of: etcd's members,
-// whose URLs hold the address that matters, then discovery's. A member without a
-// name was added and never started: nobody may be at its address, and without an
-// etcd a node cannot win a VIP. A machine that is there is named otherwise too.
+// then discovery's.
 func machines(n *cluster.Node) []machine {
+	return append(etcdMachines(n), discoveredMachines(n)...)
+}
+
+// etcdMachines are etcd's members. A member without a name was added and never
+// started: nobody may be at its address, and without an etcd a node cannot win a
+// VIP. A machine that is there is named otherwise too.
+func etcdMachines(n *cluster.Node) []machine {
 	var out []machine
 	for _, m := range n.Members.Value() {
 		if m.Hostname != "" {
 			out = append(out, machine{m.Hostname, append(hosts(m), discovered(n, m.Hostname)...)})
 		}
 	}
+	return out
+}
+
+func discoveredMachines(n *cluster.Node) []machine {
+	var out []machine
 	for _, p := range n.Discovery.Value() {
 		if p.ControlPlane {
 			name, _, _ := strings.Cut(p.Hostname, ".") // as etcd and the kernel have it, whoever tells of it first

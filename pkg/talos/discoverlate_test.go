@@ -51,3 +51,20 @@ func TestNameOfASilentNode(t *testing.T) {
 		w.remove("10.5.0.4")
 	}, "cp-1@10.5.0.2, cp-2@10.5.0.3, !cp-3@10.5.0.4")
 }
+
+// A machine is asked at the address that etcd has for it, also where discovery
+// has another before that and tells of it sooner.
+func TestAddressOfAMachineWithTwo(t *testing.T) {
+	eitherWay(t, twoHomed, allThree)
+}
+
+// twoHomed gives cp-3 a second address, which discovery has before its first.
+func twoHomed(w *world, nodes []*fakeNode) {
+	nodes[2].carry("10.5.0.104/24")
+	w.alias("10.5.0.104:50000", "10.5.0.4:50000")
+	w.nodes["10.5.0.104"] = nodes[2]
+	for _, n := range nodes {
+		discoverTo(nodes[:2], []*fakeNode{n})
+		n.discovers("cp-3", machinetype.TypeControlPlane, "10.5.0.104", "10.5.0.4")
+	}
+}
