@@ -72,6 +72,7 @@ func (c *Client) Collect(ctx context.Context, opts CollectOptions) (*cluster.Sna
 		snap.VIPs[i].Addr = addr
 	}
 	rows := machinesOf(s.visits, vips)
+	lendMembers(rows, s.visits, vips)
 	snap.Nodes = c.name(rows)
 	if ctx.Err() != nil {
 		return snap, context.Cause(ctx)

@@ -58,6 +58,27 @@ func TestAddressOfAMachineWithTwo(t *testing.T) {
 	eitherWay(t, twoHomed, allThree)
 }
 
+// The one node that was asked for etcd's members lists them in the snapshot, also
+// where it was asked at the VIP.
+func TestMembersToldAtTheVIP(t *testing.T) {
+	w := newWorld(t)
+	nodes := threeNodes(w)
+	discoverAll(nodes)
+	w.setPace(func(addr, what string) time.Duration {
+		for addr != "10.5.0.50:50000" && what == "dial" && nodes[0].memberLists.Load() == 0 && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond) // until the one at the VIP was asked
+		}
+		return 0
+	})
+	snap, err := w.client("10.5.0.50", "10.5.0.3").Collect(t.Context(), CollectOptions{Facts: Ownership})
+	if err != nil || names(snap) != allThree {
+		t.Fatalf("Collect = %s, %v; want %s", names(snap), err, allThree)
+	}
+	if got := snap.Node("cp-1").Members.Value(); len(got) != 3 || nodes[1].memberLists.Load()+nodes[2].memberLists.Load() > 0 {
+		t.Errorf("cp-1 lists the members %v, and others were asked %d times; want 3 members of cp-1 alone", got, nodes[1].memberLists.Load()+nodes[2].memberLists.Load())
+	}
+}
+
 // twoHomed gives cp-3 a second address, which discovery has before its first.
 func twoHomed(w *world, nodes []*fakeNode) {
 	nodes[2].carry("10.5.0.104/24")

@@ -38,6 +38,21 @@ func machinesOf(visits []*visit, vips []netip.Addr) []*visit {
 	return append(rows, homeless(rows, visits, vips)...)
 }
 
+// lendMembers gives a row etcd's members as its machine listed them where it was
+// asked elsewhere, as at the VIP, and only there: nobody else may have been.
+func lendMembers(rows, visits []*visit, vips []netip.Addr) {
+	for _, row := range rows {
+		if !row.ok() || row.reply.asked&ofMembers != 0 {
+			continue
+		}
+		for _, v := range visits {
+			if v != row && v.ok() && v.reply.asked&ofMembers != 0 && same(row, v, visits, vips) {
+				row.reply.node.Members = v.reply.node.Members
+			}
+		}
+	}
+}
+
 // homeless are rows for the machines that are named at VIPs only, where whoever
 // has the VIP may have answered, or at no machine's address.
 func homeless(rows, visits []*visit, vips []netip.Addr) []*visit {
