@@ -68,10 +68,11 @@ func (s *survey) learn() {
 }
 
 // mayTeach says whether what v told is enough to learn from: without the VIPs
-// one would be taken for a node. Where discovery is slow, etcd's members must do.
+// one would be taken for a node, and without discovery one would be asked at
+// another of its addresses as well. Where that is slow, etcd's members must do.
 func (s *survey) mayTeach(v *visit) bool {
 	open := v.reply.asked &^ v.reply.heard &^ ofMembers
-	if s.impatient {
+	if s.hasty {
 		open &^= ofDiscovery
 	}
 	return open == 0

@@ -20,14 +20,14 @@ func latePace(suffix string) func(addr, what string) time.Duration {
 }
 
 // eitherWay collects with etcd's members late, and with discovery late.
-func eitherWay(t *testing.T, arrange func(*world, []*fakeNode), want string) {
+func eitherWay(t *testing.T, arrange func(*world, []*fakeNode), want string, endpoints ...string) {
 	t.Helper()
 	for _, late := range []string{"/EtcdMemberList", clusterres.MemberType} {
 		for _, facts := range []Facts{Ownership, Everything} {
 			w := newWorld(t)
 			arrange(w, threeNodes(w))
 			w.setPace(latePace(late))
-			snap, err := w.client("10.5.0.2", "10.5.0.3").Collect(t.Context(), CollectOptions{Facts: facts})
+			snap, err := w.client(endpoints...).Collect(t.Context(), CollectOptions{Facts: facts})
 			if err != nil || names(snap) != want {
 				t.Errorf("where %s is late, Collect of facts %b = %s, %v; want %s", late, facts, names(snap), err, want)
 			}
@@ -49,13 +49,22 @@ func TestNameOfASilentNode(t *testing.T) {
 	eitherWay(t, func(w *world, n []*fakeNode) {
 		withDomains(n)
 		w.remove("10.5.0.4")
-	}, "cp-1@10.5.0.2, cp-2@10.5.0.3, !cp-3@10.5.0.4")
+	}, "cp-1@10.5.0.2, cp-2@10.5.0.3, !cp-3@10.5.0.4", "10.5.0.2", "10.5.0.3")
 }
 
 // A machine is asked at the address that etcd has for it, also where discovery
 // has another before that and tells of it sooner.
 func TestAddressOfAMachineWithTwo(t *testing.T) {
-	eitherWay(t, twoHomed, allThree)
+	eitherWay(t, twoHomed, allThree, "10.5.0.2", "10.5.0.3")
+}
+
+// A machine is asked at the endpoint that is any of its addresses, and there only,
+// also where discovery, which knows them all, is late.
+func TestEndpointThatIsAnotherAddress(t *testing.T) {
+	eitherWay(t, func(w *world, n []*fakeNode) {
+		twoHomed(w, n)
+		w.remove("10.5.0.104")
+	}, "cp-1@10.5.0.2, cp-2@10.5.0.3, !cp-3@10.5.0.104", "10.5.0.104", "10.5.0.3")
 }
 
 // The one node that was asked for etcd's members lists them in the snapshot, also

@@ -71,7 +71,7 @@ type survey struct {
 	lead      *attempt // whom the shared questions are put to first
 	trusting  bool     // they are put to nobody while discovery is unanimous
 	impatient bool     // they are put to everybody
-	hasty     bool     // their answers are waited for no longer
+	hasty     bool     // their answers, and discovery's, are waited for no longer
 	// toldVIPs and toldNodes were announced; an address may turn out to be a VIP
 	// after it was taken for a node's.
 	toldVIPs, toldNodes map[netip.Addr]bool
