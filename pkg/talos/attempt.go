@@ -1,6 +1,7 @@
 package talos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,7 +90,7 @@ func (s *survey) inquire(v *visit, a *attempt) {
 	if s.lead == nil {
 		s.lead = a
 		s.askShared(v, a)
-		s.after(sharedPatience, s.losePatience)
+		s.after(cmp.Or(s.opts.patience, sharedPatience), s.losePatience)
 	} else if s.impatient {
 		s.askShared(v, a)
 	}
@@ -116,7 +117,7 @@ func (s *survey) distrust() {
 			s.askShared(v, s.lead)
 		}
 	}
-	s.after(sharedPatience, s.losePatience)
+	s.after(cmp.Or(s.opts.patience, sharedPatience), s.losePatience)
 }
 
 // losePatience is that the shared questions have had their time.

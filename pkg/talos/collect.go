@@ -31,6 +31,8 @@ type CollectOptions struct {
 	// Again asks every node for its Etcd once more, so long after the first time
 	// and within half of the timeout; 0 does not. It needs Everything.
 	Again time.Duration
+
+	patience time.Duration // in place of sharedPatience, where not 0
 }
 
 // Learned is what a collection found out for the first time.
