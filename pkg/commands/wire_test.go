@@ -101,6 +101,27 @@ func TestTheEntryOfAVIP(t *testing.T) {
 	}
 }
 
+// A VIP that is taken for a node at first is asked for on the segment all the same,
+// once, whichever comes first.
+func TestTheEntryOfAVIPTakenForANode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asNode, asVIP := talos.Learned{Nodes: []netip.Addr{vipHere}}, talos.Learned{VIPs: []netip.Addr{vipHere}}
+		for i, order := range [][]talos.Learned{{asNode, asVIP}, {asVIP, asNode}, {asNode}} {
+			replies := []cluster.ARPReply{{HardwareAddr: trueHere.HardwareAddr, AfterSeconds: 0.001}}
+			here := &street{entries: map[netip.Addr]cluster.Neighbour{vipHere: entry(trueHere.HardwareAddr, "stale")}, replies: replies}
+			s := &segment{ctx: t.Context(), client: here, vips: map[netip.Addr]*heard{}}
+			for _, news := range order {
+				spread(news, s, here)
+			}
+			snap := &cluster.Snapshot{VIPs: []cluster.VIP{{Addr: vipHere}}}
+			s.fill(snap)
+			if v := snap.VIPs[0]; v.Neighbour.Value() != trueHere || !slices.Equal(v.ARP.Value(), replies) || len(here.asked) != 1 {
+				t.Errorf("order %d: the entry of the VIP = %v, its answers = %v after %d questions; want %v, %v after one", i, v.Neighbour, v.ARP, len(here.asked), trueHere, replies)
+			}
+		}
+	})
+}
+
 // Who is named twice is asked once, who is named by the snapshot only is asked,
 // and a node's entry is of use only where it does not tell its links.
 func TestWhomTheSegmentIsAskedFor(t *testing.T) {

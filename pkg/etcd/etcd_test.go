@@ -279,6 +279,29 @@ func TestDistrusts(t *testing.T) {
 	}
 }
 
+// A VIP may be taken for a node until somebody tells that it is one. Whichever
+// comes first, there is a view of each node, and none of the VIP.
+func TestRoundOfAVIPTakenForANode(t *testing.T) {
+	w := newWorld(t)
+	for _, addr := range []string{"10.5.0.2", "10.5.0.50"} {
+		w.serve(addr, &fakeEtcd{queue: answering(key("10.5.0.50", "cp-1", 1, 7)), lease: lasting(60, 41)})
+	}
+	asNode, asVIP := (*Round).Node, (*Round).VIP
+	for i, order := range [][]func(*Round, netip.Addr){{asNode, asVIP}, {asVIP, asNode}} {
+		snap := nodes("10.5.0.2")
+		r := NewRound(t.Context())
+		r.Open(w.client(5*time.Second), nil)
+		for _, named := range order {
+			named(r, someVIP)
+		}
+		r.Fill(snap)
+		views := snap.VIPs[0].Elections
+		if len(views) != 1 || views[0].Node != "cp-1" || lineOf(views[0].Election.Value()) == "" {
+			t.Errorf("order %d: views = %+v; want the queue as cp-1 tells it, once", i, views)
+		}
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	w := newWorld(t)
 	w.listen("10.5.0.2")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // plane is a control plane on loopback addresses: two nodes, and a VIP that
@@ -159,5 +160,33 @@ func TestRoundWholeAsksForReadiness(t *testing.T) {
 	c.Round(t.Context(), Whole).Fill(snap)
 	if got := snap.Nodes[0].APIServer.Value(); !got.Answered || got.Status != 404 {
 		t.Errorf("apiserver = %s; want its status, 404", fmt.Sprintf("%+v", got))
+	}
+}
+
+// A VIP may be taken for a node until somebody tells that it is one. Whichever
+// comes first, its certificate names the node that answers there, and nobody else.
+func TestRoundOfAVIPTakenForANode(t *testing.T) {
+	for name, silence := range map[string]func(net.Conn){"the apiserver answers": nil, "only apid answers": func(c net.Conn) { _ = c.Close() }} {
+		p := &plane{silence: silence}
+		p.up(t)
+		asNode, asVIP := (*Round).Node, (*Round).VIP
+		for i, order := range [][]func(*Round, netip.Addr){{asNode, asVIP}, {asVIP, asNode}, {asNode}} {
+			snap := p.snapshot()
+			round := p.client.Round(t.Context(), Handshake)
+			for _, named := range order {
+				named(round, p.vip)
+			}
+			round.Node(p.nodes[0])
+			round.Fill(snap)
+			var said []string
+			for _, c := range snap.Claims(p.vip) {
+				if c.Witness == vip.Certificate {
+					said = append(said, c.Owner+c.Stranger)
+				}
+			}
+			if len(said) != 1 || said[0] != "cp-2" {
+				t.Errorf("%s, order %d: the certificate names %q; want cp-2", name, i, said)
+			}
+		}
 	}
 }
