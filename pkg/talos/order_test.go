@@ -16,7 +16,7 @@ import (
 )
 
 // orders is how many orders of answers each world is seen in.
-const orders = 5
+const orders = 4
 
 // orderOf is a random order, the same for the same seed: how late each answer of
 // each node is. Every fourth address is late as a whole, and so is in every other
