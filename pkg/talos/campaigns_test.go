@@ -32,14 +32,14 @@ func TestCampaignsOnceMore(t *testing.T) {
 	}{
 		{"one that is dialled", "cp-1", "", "eth0", ""},
 		{"one that another forwards to", "cp-2", snap.Node("cp-2").Via, "eth1", ""},
-		{"one that hangs", "cp-3", "", "", "no answer from 10.5.0.4:50000 within 2 s"},
+		{"one that hangs", "cp-3", "", "", "no answer from 10.5.0.4:50000 within "},
 		{"one that nobody knows", "cp-9", "", "", `no control-plane node is called "cp-9"`},
 		{"one that nobody knows forwards", "cp-2", "cp-9", "", `no control-plane node is called "cp-9"`},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // more than it may take
 		got := c.Campaigns(ctx, tt.node, tt.via)
 		cancel()
-		if links := strings.Fields(tt.links); !slices.Equal(got.Value(), links) || got.Known() != (tt.err == "") || got.Err() != tt.err {
+		if links := strings.Fields(tt.links); !slices.Equal(got.Value(), links) || got.Known() != (tt.err == "") || !strings.HasPrefix(got.Err(), tt.err) || strings.HasSuffix(tt.err, "within ") && !gaveUp(got.Err(), c.cfg.Timeout) {
 			t.Errorf("%s: Campaigns(%s, %q) = %v; want %q, error %q", tt.name, tt.node, tt.via, got, tt.links, tt.err)
 		}
 	}

@@ -66,6 +66,7 @@ func TestEtcdCredentials(t *testing.T) {
 		t.Errorf("EtcdCredentials of nodes that have none = %v; want that they do not publish it", err)
 	}
 
+	c.cfg.Timeout = 4 * time.Second
 	nodes[0].hangAll.Store(true) // one that answers is enough
 	nodes[1].denied.Store(true)
 	admin := nodes[2].holdsEtcdSecrets()
@@ -91,7 +92,7 @@ func TestEtcdCredentials(t *testing.T) {
 	if err == nil || err.Error() != "the role of this talosconfig may not read etcd's certificates" {
 		t.Errorf("EtcdCredentials where it is refused = %v; want that the role may not", err)
 	}
-	if hinted, ok := err.(interface{ Hint() string }); !ok || !strings.Contains(hinted.Hint(), "os:admin") || time.Since(begun) > 4*time.Second {
+	if hinted, ok := err.(interface{ Hint() string }); !ok || !strings.Contains(hinted.Hint(), "os:admin") || time.Since(begun) > 2*c.cfg.Timeout {
 		t.Errorf("refusal %v after %s; want a hint at os:admin, within the timeout", err, time.Since(begun))
 	}
 

@@ -27,7 +27,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	nodes[1].hangAll.Store(true)
 	w.cutPower("10.5.0.4:50000")
 	c := w.client("10.5.0.2")
-	c.cfg.Timeout = 600 * time.Millisecond
+	c.cfg.Timeout = 2 * time.Second
 	if _, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership}); err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for begun := time.Now(); ours() != ""; time.Sleep(20 * time.Millisecond) {
-		if time.Since(begun) > 3*time.Second {
+		if time.Since(begun) > 20*time.Second {
 			t.Fatalf("left behind:\n%s", ours())
 		}
 	}

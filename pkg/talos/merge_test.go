@@ -79,7 +79,7 @@ func TestOverlap(t *testing.T) {
 			if got := overlap(tt.a, tt.b); got != tt.want {
 				t.Errorf("overlap = %v; want %v", got, tt.want)
 			}
-			if took := time.Since(begun); took > 2*time.Second {
+			if took := time.Since(begun); took > 10*time.Second {
 				t.Errorf("overlap took %v; want it soon", took)
 			}
 		})

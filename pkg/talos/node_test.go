@@ -28,7 +28,7 @@ func TestReboot(t *testing.T) {
 		{name: "no such node", node: "cp-9", mode: "default", want: `no control-plane node is called "cp-9"`, hint: "vipctl owner"},
 		{name: "refused for want of a role", node: "cp-2", mode: "default", arrange: func(_ *world, n []*fakeNode) { n[1].denied.Store(true) }, want: "not authorized", hint: "os:operator"},
 		{name: "the address belongs to another machine by now", node: "cp-2", mode: "default", arrange: func(_ *world, n []*fakeNode) { n[1].name = "cp-7" }, want: "it is called cp-7, not cp-2", hint: "vipctl owner"},
-		{name: "hanging: nothing was sent", node: "cp-2", mode: "default", arrange: func(_ *world, n []*fakeNode) { n[1].hangAll.Store(true) }, want: "within 2 s"},
+		{name: "hanging: nothing was sent", node: "cp-2", mode: "default", arrange: func(_ *world, n []*fakeNode) { n[1].hangAll.Store(true) }, want: "no answer from 10.5.0.3:50000 within "},
 		{name: "the answer is lost: sent once, and not known what became of it", node: "cp-2", mode: "default", arrange: func(_ *world, n []*fakeNode) { n[1].failAfter.Store(true) }, want: "reboot of cp-2", unsure: true, reboots: 1},
 		{name: "an old connection that broke unnoticed is replaced", node: "cp-2", mode: "default", arrange: func(w *world, _ []*fakeNode) { w.breakAll("10.5.0.3:50000") }, reboots: 1},
 	} {
@@ -42,6 +42,9 @@ func TestReboot(t *testing.T) {
 			}
 			if tt.arrange != nil {
 				tt.arrange(w, nodes)
+			}
+			if nodes[1].hangAll.Load() {
+				c.cfg.Timeout = time.Second
 			}
 			err := c.Node(tt.node).Reboot(t.Context(), tt.mode)
 			if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || !strings.Contains(hint(err), tt.hint)) {
@@ -132,14 +135,15 @@ func TestWatchAddresses(t *testing.T) {
 
 	cut := time.Now()
 	w.cutPower("10.5.0.2:50000")
+	silent := time.Now()
 	gap := expect("power cut", true, false)
-	if gap.Heard.After(cut) || gap.At.Before(cut) || gap.At.Sub(cut) > 4*time.Second {
+	if gap.Heard.After(silent) || gap.At.Before(cut) || gap.At.Sub(cut) > 10*time.Second {
 		t.Errorf("cut at %v, gap heard %v at %v; want the cut between", cut, gap.Heard, gap.At)
 	}
 	nodes[0].shed("10.5.0.50/32")
 	back := time.Now()
 	w.restorePower("10.5.0.2:50000")
-	if again := expect("back", false, false); again.At.Sub(back) > 4*time.Second {
+	if again := expect("back", false, false); again.At.Sub(back) > 10*time.Second {
 		t.Errorf("seen again %v after the return; want it soon", again.At.Sub(back))
 	}
 	w.breakAll("10.5.0.2:50000")

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // connectProxy is an HTTP proxy on loopback that knows the way into a world.
@@ -75,7 +74,6 @@ func (w *world) behind(t *testing.T, proxy string) *Client {
 	t.Setenv("HTTPS_PROXY", proxy)
 	cfg := w.config([]string{"10.5.0.2"}, nil)
 	cfg.dialer = nil
-	cfg.Timeout = time.Second
 	return w.open(cfg)
 }
 

@@ -2,7 +2,7 @@ package talos
 
 import (
 	"fmt"
-	"strings"
+	"regexp"
 	"testing"
 	"time"
 
@@ -19,7 +19,10 @@ func TestWatchThatBringsNoFirstList(t *testing.T) {
 	n.stuck.Store(true)
 	changes := make(chan AddressChange, 10)
 	go func() {
-		_ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", func(c AddressChange) { changes <- c })
+		_ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", func(c AddressChange) {
+			n.stuck.Store(c.Gap == nil) // the next attempt brings its list
+			changes <- c
+		})
 	}()
 	for _, wantGap := range []bool{true, false} {
 		select {
@@ -27,10 +30,9 @@ func TestWatchThatBringsNoFirstList(t *testing.T) {
 			if (c.Gap != nil) != wantGap {
 				t.Errorf("the watch tells %+v; want a gap %v", c, wantGap)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(10 * time.Second):
 			t.Fatalf("the watch tells nothing; want a gap %v", wantGap)
 		}
-		n.stuck.Store(false)
 	}
 }
 
@@ -43,7 +45,7 @@ func TestWatchOfASlowNode(t *testing.T) {
 	n.carry("10.5.0.60/32")                     // 2 s
 	seen := &watched{more: make(chan struct{}, 100)}
 	go func() { _ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", seen.report) }()
-	if gap := seen.next(t); gap.Gap == nil || !strings.HasSuffix(gap.Gap.Error(), "within 1 s") {
+	if gap := seen.next(t); gap.Gap == nil || !gaveUp(gap.Gap.Error(), time.Second) {
 		t.Errorf("at first %+v; want a gap", gap)
 	}
 	first := seen.next(t)
@@ -75,7 +77,7 @@ func TestSilenceOfANodeThatWasSilentBefore(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		w.cutPower("10.5.0.2:50000")
-		if gap := seen.next(t); gap.Gap == nil || !strings.HasSuffix(gap.Gap.Error(), "within 1 s") {
+		if gap := seen.next(t); gap.Gap == nil || !gaveUp(gap.Gap.Error(), time.Second) {
 			t.Errorf("after a cut %+v; want a gap, found in a second", gap)
 		}
 		time.Sleep(2 * watchPatience) // two attempts, of a second and more, fail
@@ -107,19 +109,19 @@ func TestRetryWait(t *testing.T) {
 func TestNodeThatHangsUpAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.node("cp-1", "10.5.0.2", 0xa1)
-	lists, times := make(chan struct{}, 100), make([]time.Time, 0, 5)
+	lists, times := make(chan time.Time, 100), make([]time.Time, 0, 5)
 	go func() {
 		_ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", func(c AddressChange) {
 			if c.Gap == nil {
+				lists <- time.Now() // whoever waits for it may be late
 				w.breakAll("10.5.0.2:50000")
-				lists <- struct{}{}
 			}
 		})
 	}()
 	for len(times) < 5 {
 		select {
-		case <-lists:
-			times = append(times, time.Now())
+		case at := <-lists:
+			times = append(times, at)
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%d lists; want that it goes on trying", len(times))
 		}
@@ -142,7 +144,7 @@ func TestFloodOfEvents(t *testing.T) {
 	<-changes
 	before, begun := n.listed.Load(), time.Now()
 	sent := 0
-	for ; time.Since(begun) < time.Second; sent++ {
+	for ; time.Since(begun) < time.Second || sent < 100 && time.Since(begun) < 20*time.Second; sent++ {
 		select {
 		case n.events <- &machineapi.Event{Data: &anypb.Any{TypeUrl: "talos/runtime/machine.AddressEvent"}}:
 		case <-time.After(5 * time.Second):
@@ -176,17 +178,24 @@ func TestGapBeginsAtTheLastAnswer(t *testing.T) {
 	}
 }
 
+var notTaken = regexp.MustCompile(`was not taken for [1-9]`)
+
 // Where nobody takes a change for long, what comes after it is not told as new.
 func TestChangeThatIsNotTaken(t *testing.T) {
 	w := newWorld(t)
 	n := w.node("cp-1", "10.5.0.2", 0xa1)
-	changes := make(chan AddressChange)
+	changes, waits := make(chan AddressChange), make(chan struct{}, 10)
 	go func() {
-		_ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", func(c AddressChange) { changes <- c })
+		_ = w.client("10.5.0.2").WatchAddresses(t.Context(), "10.5.0.2", func(c AddressChange) {
+			waits <- struct{}{}
+			changes <- c
+		})
 	}()
+	<-waits
 	<-changes
 	n.carry("10.5.0.50/32")
-	time.Sleep(watchPatience / 4) // it waits to be taken
+	<-waits // to be taken
+	time.Sleep(watchPatience / 4)
 	n.shed("10.5.0.50/32")
 	shed := time.Now()
 	n.carry("10.5.0.60/32")
@@ -195,7 +204,7 @@ func TestChangeThatIsNotTaken(t *testing.T) {
 	if first := <-changes; first.At.After(shed) || len(first.Present) != 3 {
 		t.Errorf("%+v is told; want what was so before %v", first, shed)
 	}
-	if gap := <-changes; gap.Gap == nil || !strings.Contains(gap.Gap.Error(), "was not taken for 1.") || gap.Heard.After(shed) {
+	if gap := <-changes; gap.Gap == nil || !notTaken.MatchString(gap.Gap.Error()) || gap.Heard.After(shed) {
 		t.Errorf("%+v is told; want a gap from before %v", gap, shed)
 	}
 	if now := <-changes; now.Gap != nil || now.At.Before(taken) || len(now.Present) != 3 {
