@@ -187,7 +187,7 @@ func TestEveryMethodIsForTheRolesThatTalosGivesIt(t *testing.T) {
 // call calls a method with an empty request, and reports whether the caller's
 // role was refused. What else comes of the call is not asked.
 func call(ctx context.Context, c *client.Client, method string) (refused bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // some streams would go on
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // some streams would go on
 	defer cancel()
 	stream, err := c.Conn().NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
 	if err != nil {

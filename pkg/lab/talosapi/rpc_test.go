@@ -181,7 +181,7 @@ func TestHealthCheckSaysWhatItWaitsFor(t *testing.T) {
 	if err := c.nodes["127.0.0.1"].state.Create(t.Context(), kind); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := c.client("127.0.0.1", "os:reader").ClusterHealthCheck(t.Context(), 200*time.Millisecond,
+	stream, err := c.client("127.0.0.1", "os:reader").ClusterHealthCheck(t.Context(), 2*time.Second,
 		&clusterapi.ClusterInfo{ControlPlaneNodes: []string{"127.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)

@@ -73,15 +73,25 @@ func newTroubled(t *testing.T, change func(*Config)) (*fleet, *Trouble) {
 	return c, trouble
 }
 
+// patience is how long an answer is waited for that a busy machine may be late
+// with, or that must not come.
+func patience(want codes.Code) time.Duration {
+	if want == codes.DeadlineExceeded {
+		return 300 * time.Millisecond
+	}
+	return 10 * time.Second
+}
+
 var loopback = netip.MustParseAddr("127.0.0.1")
 
-// version asks for the version on a new connection, with little patience.
-func (c *fleet) version(t *testing.T, cl *client.Client) error {
+// version asks for the version, on a new connection where cl is nil, with little
+// patience where no answer is expected.
+func (c *fleet) version(t *testing.T, cl *client.Client, want codes.Code) error {
 	t.Helper()
 	if cl == nil {
 		cl = c.client("127.0.0.1", "os:reader")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), patience(want))
 	defer cancel()
 	_, err := cl.Version(ctx)
 	return err
@@ -139,18 +149,18 @@ func TestTroubleOnTheWire(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			open := c.client("127.0.0.1", "os:reader")
-			if err := c.version(t, open); err != nil {
+			if err := c.version(t, open, codes.OK); err != nil {
 				t.Fatalf("Version before = %v; want nil", err)
 			}
 			tt.set(true)
-			if err := c.version(t, open); status.Code(err) != tt.open {
+			if err := c.version(t, open, tt.open); status.Code(err) != tt.open {
 				t.Errorf("Version on an open connection = %v; want %v", err, tt.open)
 			}
-			if err := c.version(t, nil); status.Code(err) != tt.code || !strings.Contains(err.Error(), tt.says) {
+			if err := c.version(t, nil, tt.code); status.Code(err) != tt.code || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("Version on a new connection = %v; want %v: ...%s", err, tt.code, tt.says)
 			}
 			tt.set(false)
-			if err := c.version(t, nil); err != nil {
+			if err := c.version(t, nil, codes.OK); err != nil {
 				t.Errorf("Version after = %v; want nil", err)
 			}
 		})
@@ -159,7 +169,7 @@ func TestTroubleOnTheWire(t *testing.T) {
 
 func TestTroubleAfterTheHandshakeLeavesTLSWhole(t *testing.T) {
 	c, trouble := newTroubled(t, nil)
-	handshake := func() error {
+	handshake := func(want codes.Code) error {
 		data, err := c.secrets.Talosconfig("test", nil, nil, "os:reader", time.Hour)
 		if err != nil {
 			t.Fatal(err)
@@ -169,7 +179,7 @@ func TestTroubleAfterTheHandshakeLeavesTLSWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		_ = conn.SetDeadline(time.Now().Add(300 * time.Millisecond))
+		_ = conn.SetDeadline(time.Now().Add(patience(want)))
 		cfg, err := clientconfig.FromBytes(data)
 		if err != nil {
 			t.Fatal(err)
@@ -182,12 +192,12 @@ func TestTroubleAfterTheHandshakeLeavesTLSWhole(t *testing.T) {
 	}
 	for name, set := range map[string]func(Stage, bool){"Hang": trouble.Hang, "Drip": trouble.Drip, "Garbage": trouble.Garbage} {
 		set(FromHandshake, true)
-		if err := handshake(); err != nil {
+		if err := handshake(codes.OK); err != nil {
 			t.Errorf("TLS under %s(FromHandshake) = %v; want nil", name, err)
 		}
 		set(FromHandshake, false)
 		set(FromAccept, true)
-		if err := handshake(); err == nil {
+		if err := handshake(codes.DeadlineExceeded); err == nil {
 			t.Errorf("TLS under %s(FromAccept) = nil; want an error", name)
 		}
 		set(FromAccept, false)
@@ -201,7 +211,7 @@ func TestRefusingResetsOpenConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := c.version(t, nil); err != nil { // accepted after conn was
+	if err := c.version(t, nil, codes.OK); err != nil { // accepted after conn was
 		t.Fatal(err)
 	}
 	if err := trouble.Refuse(true); err != nil {
@@ -265,7 +275,7 @@ func TestTimeTellsTheSkew(t *testing.T) {
 		}
 		m := resp.GetMessages()[0]
 		got := m.GetLocaltime().AsTime().Sub(m.GetRemotetime().AsTime())
-		if (got-offset).Abs() > 100*time.Millisecond || m.GetServer() != "time.cloudflare.com" {
+		if (got-offset).Abs() > 2*time.Second || m.GetServer() != "time.cloudflare.com" {
 			t.Errorf("Time on a clock that is off by %v = %v from %s; want that, from time.cloudflare.com", offset, got, m.GetServer())
 		}
 		stat, err := cl.MachineClient.SystemStat(t.Context(), &emptypb.Empty{})
@@ -292,7 +302,7 @@ func TestMaintenanceMode(t *testing.T) {
 		}
 		cfg.ServerTLS, cfg.Maintenance = server, true
 	})
-	if err := c.version(t, nil); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "unknown authority") {
+	if err := c.version(t, nil, codes.Unavailable); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("Version with the cluster's talosconfig = %v; want that the authority is unknown", err)
 	}
 	cl, err := client.New(t.Context(), client.WithTLSConfig(&tls.Config{InsecureSkipVerify: true}),
