@@ -247,7 +247,13 @@ func TestAnswersOfNothing(t *testing.T) {
 		}
 		return snap.Node("cp-2")
 	}
-	if got, want := collect().Members.Err(), "the answer is larger than 512 KiB, and was not read"; got != want {
+	got, want := collect().Members.Err(), "the answer is larger than 512 KiB, and was not read"
+	for range 4 { // it has slowLimit only, and a busy machine is slow to make such an answer
+		if gaveUp(got, slowLimit) {
+			got = collect().Members.Err()
+		}
+	}
+	if got != want {
 		t.Errorf("the members of cp-2 = %q; want %q", got, want)
 	}
 	nodes[1].own = nil
