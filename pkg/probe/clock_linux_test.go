@@ -18,3 +18,20 @@ func TestClockOffsetOfMonotonic(t *testing.T) {
 		t.Errorf("Offset(reading) = %v; want between %v and %v", got, before, after)
 	}
 }
+
+// A thread may lose its processor between two readings; the anchors do not err
+// by that.
+func TestAStallDoesNotShiftTheAnchors(t *testing.T) {
+	const stall = 100 * time.Millisecond
+	readings := 0
+	clock := anchored(func() time.Duration {
+		if readings++; readings == 2 { // after the first try's time.Now
+			time.Sleep(stall)
+		}
+		return monotonic()
+	})
+	reading := monotonic()
+	if off := (clock.Offset(reading) - clock.Now()).Abs(); off > stall/4 {
+		t.Errorf("the anchors are %v apart after a stall of %v; want them together", off, stall)
+	}
+}
