@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,7 @@ func TestWhatIsLeftIsFound(t *testing.T) {
 			t.Cleanup(func() { close(stop) })
 		}, "goroutines"},
 	}
+	before := runtime.NumGoroutine()
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			tt.leave(t)
@@ -66,7 +68,9 @@ func TestWhatIsLeftIsFound(t *testing.T) {
 				t.Errorf("left: %q; want %q", found, tt.want)
 			}
 		})
-		time.Sleep(10 * time.Millisecond) // its goroutines end
+		for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(end); {
+			time.Sleep(time.Millisecond) // its goroutines end
+		}
 	}
 }
 
