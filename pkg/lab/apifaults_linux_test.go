@@ -30,26 +30,34 @@ const (
 	healthy          = "10.5.0.2"
 )
 
-// patience is how long a test waits for an answer that must not come. A node
-// answers within milliseconds; the processors are noisy.
-const patience = time.Second
+// patience is how long a test waits for an answer that must not come, and
+// plenty for one that must. A node answers within milliseconds; the processors
+// are noisy.
+const (
+	patience = time.Second
+	plenty   = 15 * time.Second
+)
 
 // ask asks a node for its version on a new connection.
-func (r reach) ask(addr string) error {
+func (r reach) ask(addr string, want codes.Code) error {
 	r.t.Helper()
 	c := r.talos(addr, "reader")
 	defer func() { _ = c.Close() }()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	limit := plenty
+	if want == codes.DeadlineExceeded {
+		limit = patience
+	}
+	ctx, cancel := context.WithTimeout(r.t.Context(), limit)
 	defer cancel()
 	_, err := c.Version(ctx)
 	return err
 }
 
-// hello does a TLS handshake with a node's API, for as long as patience lasts,
+// hello does a TLS handshake with a node's API, until the limit at the longest,
 // and returns what came of it.
-func (r reach) hello(addr string) (tls.ConnectionState, error) {
+func (r reach) hello(addr string, limit time.Duration) (tls.ConnectionState, error) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.t.Context(), limit)
 	defer cancel()
 	raw, err := r.dial(ctx, "tcp", net.JoinHostPort(addr, "50000"))
 	if err != nil {
@@ -125,13 +133,17 @@ func TestTroubledAPI(t *testing.T) {
 			r := reach{t, l}
 			eventually(t, "the other node reaches it", func() bool { return r.through(proxy) == nil })
 			r.fault(tt.fault, true, tt.args)
-			if err := r.ask(apiAddr); grpcstatus.Code(err) != tt.code || !strings.Contains(err.Error(), tt.says) {
+			if err := r.ask(apiAddr, tt.code); grpcstatus.Code(err) != tt.code || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("Version = %v; want %v: ...%s", err, tt.code, tt.says)
 			}
-			if _, err := r.hello(apiAddr); (err == nil) != tt.tls {
+			limit := patience
+			if tt.tls {
+				limit = plenty
+			}
+			if _, err := r.hello(apiAddr, limit); (err == nil) != tt.tls {
 				t.Errorf("TLS handshake = %v; want success: %v", err, tt.tls)
 			}
-			if err := r.ask(healthy); err != nil {
+			if err := r.ask(healthy, codes.OK); err != nil {
 				t.Errorf("Version of another node = %v; want nil", err)
 			}
 			if tt.via != codes.DeadlineExceeded { // or it would take all that its caller has
@@ -140,7 +152,7 @@ func TestTroubledAPI(t *testing.T) {
 				}
 			}
 			r.fault(tt.fault, false, nil)
-			if err := r.ask(apiAddr); err != nil {
+			if err := r.ask(apiAddr, codes.OK); err != nil {
 				t.Errorf("Version after the undo = %v; want nil", err)
 			}
 		})
@@ -254,7 +266,7 @@ func maintained(r reach, proxy *talosclient.Client) {
 	if err := r.through(proxy); grpcstatus.Code(err) != codes.Unavailable {
 		t.Errorf("Version through another node = %v; want Unavailable", err)
 	}
-	if err := r.ask(healthy); err != nil {
+	if err := r.ask(healthy, codes.OK); err != nil {
 		t.Errorf("Version of another node = %v; want nil", err)
 	}
 	if _, n := status(t, r.lab, apiNode); fmt.Sprint(n.Faults) != "[maintenance]" || n.Power != PowerOn {
@@ -268,7 +280,7 @@ func maintained(r reach, proxy *talosclient.Client) {
 
 	r.fault("maintenance", false, nil)
 	eventually(t, apiNode+" booted again", func() bool { return last(events(t, r.lab), apiNode, truth.Booted) > booted })
-	if err := r.ask(apiAddr); err != nil {
+	if err := r.ask(apiAddr, codes.OK); err != nil {
 		t.Errorf("Version after the undo = %v; want nil", err)
 	}
 	direct := r.talos(apiAddr, "reader")
@@ -289,10 +301,10 @@ func maintained(r reach, proxy *talosclient.Client) {
 // inMaintenance checks what the node says and does not say.
 func (r reach) inMaintenance(c *talosclient.Client) {
 	t := r.t
-	if err := r.ask(apiAddr); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+	if err := r.ask(apiAddr, codes.Unavailable); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("Version with the talosconfig = %v; want that the authority is unknown", err)
 	}
-	if state, err := r.hello(apiAddr); err != nil || state.PeerCertificates[0].Subject.CommonName != "maintenance-service.talos.dev" {
+	if state, err := r.hello(apiAddr, plenty); err != nil || state.PeerCertificates[0].Subject.CommonName != "maintenance-service.talos.dev" {
 		t.Errorf("certificate = %v, %v; want the maintenance service's", state.PeerCertificates, err)
 	}
 	if v, err := c.Version(t.Context()); err != nil || v.GetMessages()[0].GetFeatures() != nil {

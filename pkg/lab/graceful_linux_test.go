@@ -61,9 +61,9 @@ func TestGracefulMoves(t *testing.T) {
 	}
 	slices.Sort(outages)
 	t.Logf("outages at a probe interval of 5 ms: %v", outages)
-	// A round may meet a machine that is busy with something else.
-	if median := outages[len(outages)/2]; median >= 50*time.Millisecond {
-		t.Errorf("the median outage of ten graceful moves = %v; want less than 50 ms", median)
+	// Some 10 ms on an idle machine; who waits for a lease to end waits for 2 s.
+	if median := outages[len(outages)/2]; median >= 300*time.Millisecond {
+		t.Errorf("the median outage of ten graceful moves = %v; want less than 300 ms", median)
 	}
 }
 
