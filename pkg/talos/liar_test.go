@@ -170,7 +170,7 @@ func TestManyThatHang(t *testing.T) {
 	c.cfg.Timeout = 3 * time.Second
 	begun := time.Now()
 	snap, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership})
-	if took := time.Since(begun); err != nil || took > 2*c.cfg.Timeout {
+	if took := time.Since(begun); err != nil || took > 4*c.cfg.Timeout { // each in turn: forty times that
 		t.Errorf("Collect = %v after %v; want it within %v", err, took, c.cfg.Timeout)
 	}
 	if len(snap.Nodes) != maxMachines || !strings.HasPrefix(names(snap), allThree) {
