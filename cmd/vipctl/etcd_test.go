@@ -121,8 +121,8 @@ func TestEtcd(t *testing.T) {
 		r, doc := lab.in(t).etcd(7, "--timeout", "1s")
 		begun := time.Now()
 		lab.in(t).on("etcd", "--timeout", "1s", "--without", bystander).shows(t, 7, "without "+bystander+" not known: nobody lists the members")
-		if took := time.Since(begun); took > 3*time.Second { // with a second for lab exec on a busy machine
-			t.Errorf("etcd --timeout 1s took %s; want 2 s, and 1 s to get there, at most", took)
+		if took := time.Since(begun); took > 6*time.Second { // with room for lab exec on a busy machine
+			t.Errorf("etcd --timeout 1s took %s; want 2 s, and a while to get there, at most", took)
 		}
 		if doc.Verdict != "unknown" || doc.Leader != "" || len(doc.Reasons) == 0 {
 			t.Errorf("want unknown, with reasons\n%s", r)
@@ -245,8 +245,8 @@ func TestEtcdStopped(t *testing.T) {
 	lab.until(3, "etcd", "--timeout", "2s")
 	begun := time.Now()
 	r, doc := lab.etcd(3, "--timeout", "2s")
-	if took := time.Since(begun); took > 4*time.Second { // with a second for lab exec on a busy machine
-		t.Errorf("etcd --timeout 2s took %s; want 3 s, and 1 s to get there, at most", took)
+	if took := time.Since(begun); took > 7*time.Second { // with room for lab exec on a busy machine
+		t.Errorf("etcd --timeout 2s took %s; want 3 s, and a while to get there, at most", took)
 	}
 	for end := time.Now().Add(30 * time.Second); doc.Verdict != "noQuorum" && time.Now().Before(end); { // the leader has not stepped down yet
 		r, doc = lab.etcd(3, "--timeout", "2s")

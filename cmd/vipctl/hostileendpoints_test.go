@@ -22,8 +22,8 @@ func TestHostileEndpoints(t *testing.T) {
 }
 
 // within runs shell lines on the workstation, all at the same time, and fails the
-// test where one takes a second more than the timeout. Who is late has a second
-// chance, alone: this machine may be busy.
+// test where one takes a second more than the timeout. Who is late runs again,
+// twice, alone: this machine may be busy.
 func (l *testLab) within(timeout time.Duration, lines ...string) []result {
 	l.t.Helper()
 	said, took := make([]result, len(lines)), make([]time.Duration, len(lines))
@@ -33,8 +33,10 @@ func (l *testLab) within(timeout time.Duration, lines ...string) []result {
 	}
 	wg.Wait()
 	for i, line := range lines {
-		if took[i] > timeout+time.Second {
-			said[i], took[i] = l.timedLine(line)
+		for range 2 {
+			if took[i] > timeout+time.Second {
+				said[i], took[i] = l.timedLine(line)
+			}
 		}
 		if took[i] > timeout+time.Second {
 			l.t.Errorf("it took %s; want %s and a second at most\n%s", took[i], timeout, said[i])
@@ -162,7 +164,7 @@ func testHardlyAnyTime(t *testing.T, lab *testLab, owner string) {
 	}
 	for _, r := range lab.within(little, "vipctl owner --timeout 50ms", "vipctl etcd --timeout 50ms", "vipctl doctor --timeout 50ms") {
 		for _, addr := range []string{"10.5.0.2", "10.5.0.3", "10.5.0.4"} {
-			said := regexp.MustCompile("no answer from " + regexp.QuoteMeta(addr) + ":50000 within 0.[0-9]+ s: no connection comes about")
+			said := regexp.MustCompile("no answer from " + regexp.QuoteMeta(addr) + ":50000 within [0-9.]+ s: no connection comes about")
 			if !said.MatchString(r.stderr) || strings.Count(r.stderr, addr+":") != 1 {
 				t.Errorf("want it said once that %s does not answer\n%s", addr, r)
 			}

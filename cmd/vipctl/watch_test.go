@@ -18,8 +18,13 @@ import (
 	"github.com/vipctl/vipctl/pkg/report"
 )
 
-// promptly is how long after the true instant a change may be printed.
-const promptly = 200 * time.Millisecond
+// promptly is how long after the true instant most changes are printed. One that
+// is found by asking every half second would not be. Any single one may meet a
+// busy machine: it has soon.
+const (
+	promptly = 200 * time.Millisecond
+	soon     = 2 * time.Second
+)
 
 // watchLine is a line of "vipctl owner --watch -o json".
 type watchLine struct {
@@ -63,7 +68,7 @@ func watchBy(t *testing.T, cmd *exec.Cmd) *ownerWatch {
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	wall, start := time.Now().Round(0), monotonic()
+	start, wall := monotonic(), time.Now().Round(0) // what it says is not put later than it was
 	go func() {
 		defer close(w.ended)
 		lines := bufio.NewScanner(out)
@@ -233,7 +238,7 @@ func testMovesAreToldPromptly(t *testing.T, lab *testLab, w *ownerWatch, look wa
 			got := told[node][i]
 			late = append(late, got.told-m.at)
 			// A gain is written down once the kernel has said that it is there.
-			if got.gain != m.gain || got.told-m.at > promptly || got.told-m.at < -promptly || got.at > got.told {
+			if got.gain != m.gain || got.told-m.at > soon || got.told-m.at < -soon || got.at > got.told {
 				t.Errorf("%s: move %d was told as %+v; the truth is %+v", node, i, got, m)
 			}
 		}
@@ -242,6 +247,9 @@ func testMovesAreToldPromptly(t *testing.T, lab *testLab, w *ownerWatch, look wa
 		t.Fatalf("%d moves; want 6 losses and 6 gains", len(late))
 	}
 	slices.Sort(late)
+	if median := late[len(late)/2]; median > promptly {
+		t.Errorf("the median change was told after %v; want at most %v: %v", median, promptly, late)
+	}
 	t.Logf("read after the true instant: median %v, least %v, most %v", late[len(late)/2], late[0], late[len(late)-1])
 	if strings.Contains(w.all(), `"splitBrain"`) {
 		t.Errorf("a handover was told as a split brain: %s", w.all())
@@ -290,7 +298,7 @@ func testFrozenOwner(t *testing.T, lab *testLab, w *ownerWatch) {
 		t.Errorf("%s; want it seen again after a while", seen.text)
 	}
 	truth := lab.trueMoves(next.VIP, from)[next.Owner]
-	if len(truth) != 1 || (next.read-truth[0].at).Abs() > promptly {
+	if len(truth) != 1 || (next.read-truth[0].at).Abs() > soon {
 		t.Errorf("%s gained it at %+v, and that was read at %v: %s", next.Owner, truth, next.read, next.text)
 	}
 }
