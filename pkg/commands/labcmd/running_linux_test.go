@@ -29,7 +29,7 @@ func TestCommandsOnARunningLab(t *testing.T) {
 		t.Skip("a lab takes seconds")
 	}
 	name := fmt.Sprintf("labcmd-%d", os.Getpid())
-	spec := lab.Spec{Name: name, ControlPlanes: 1, LeaseTTL: 2 * time.Second}.Default()
+	spec := lab.Spec{Name: name, ControlPlanes: 1, LeaseTTL: 20 * time.Second}.Default()
 	l, err := lab.Up(t.Context(), spec, lab.Options{})
 	if err != nil {
 		labtest.Unavailable(t, err)
