@@ -142,7 +142,7 @@ func rows(t *testing.T, r result) []nodeRow {
 func (l *testLab) untilRows(what string, good func(nodeRow) bool) {
 	l.t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		r := l.on("owner", "-o", "json", "--timeout", "1s")
+		r := l.on("owner", "-o", "json", "--timeout", "2s")
 		if got := rows(l.t, r); len(got) == 3 && !slices.ContainsFunc(got, func(n nodeRow) bool { return !good(n) }) {
 			return
 		}

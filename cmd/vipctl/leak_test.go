@@ -46,7 +46,7 @@ func TestLabRunLeavesNothing(t *testing.T) {
 				t.Errorf("want exit code %d\n%s", tt.code, ended)
 			}
 			var left []string
-			for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 				if left = lab.left(); len(left) == 0 && !socketOf(t, name) {
 					break
 				}

@@ -275,7 +275,7 @@ func testSplitBrain(t *testing.T, lab *testLab, owner, other string) {
 
 func testNodeDown(t *testing.T, lab *testLab, owner, down string) {
 	lab.fault("inject", "power-off", down)
-	r, doc := lab.owner("--timeout", "1s")
+	r, doc := lab.owner("--timeout", "2s")
 	v := doc.VIPs[0]
 	if r.code != 0 || v.Verdict != "owned" || v.Owner != owner || !strings.Contains(v.Reason, "silent: "+down) {
 		t.Errorf("VIP = %+v; want it owned by %s, and %s silent\n%s", v, owner, down, r)
@@ -293,7 +293,7 @@ func testNodeDown(t *testing.T, lab *testLab, owner, down string) {
 	if len(doc.Nodes) != 3 {
 		t.Errorf("%d rows; want three\n%s", len(doc.Nodes), r)
 	}
-	table := lab.on("owner", "--timeout", "1s")
+	table := lab.on("owner", "--timeout", "2s")
 	table.shows(t, 0,
 		`10\.5\.0\.50 owned `+owner+` eth0 address 2/3, certificate 1/1, .*`,
 		`10\.5\.0\.50: `+owner+` holds the address; silent: `+down,
@@ -367,13 +367,13 @@ func testOwnerHangs(t *testing.T, lab *testLab, owner string) {
 func testUnowned(t *testing.T, lab *testLab) {
 	lab.fault("inject", "partition", "cp-1", "--from", "cp-2,cp-3")
 	lab.fault("inject", "partition", "cp-2", "--from", "cp-3")
-	lab.until(3, "owner", "--timeout", "1s")
-	r, doc := lab.owner("--timeout", "1s")
+	lab.until(3, "owner", "--timeout", "2s")
+	r, doc := lab.owner("--timeout", "2s")
 	v := doc.VIPs[0]
 	if r.code != 3 || v.Verdict != "unowned" || v.Owner != "" || len(v.Owners) != 0 {
 		t.Errorf("VIP = %+v; want unowned, exit code 3\n%s", v, r)
 	}
-	lab.on("owner", "--timeout", "1s").shows(t, 3, `10\.5\.0\.50 unowned - - address 3/3.*`)
+	lab.on("owner", "--timeout", "2s").shows(t, 3, `10\.5\.0\.50 unowned - - address 3/3.*`)
 }
 
 func testNobody(t *testing.T, lab *testLab) {

@@ -58,7 +58,7 @@ func (l *testLab) holdsToTruth(doc report.DrillReport) {
 		if d.Outage.UpperSeconds == nil || d.Outage.Seconds == nil || length < d.Outage.LowerSeconds || length > *d.Outage.UpperSeconds {
 			l.t.Errorf("%s: measured %s; the truth is %.6f s (%v to %v, fault %v), outside its bounds", d.Mode, d.Outage, length, lost, back, fault)
 		}
-		if length < d.Predicted.LowerSeconds || length > d.Predicted.UpperSeconds || d.Predicted.Basis == "" {
+		if length < d.Predicted.LowerSeconds-early.Seconds() || length > d.Predicted.UpperSeconds+late.Seconds() || d.Predicted.Basis == "" {
 			l.t.Errorf("%s: predicted %+v; the truth is %.3f s", d.Mode, d.Predicted, length)
 		}
 		if want := 0.22; d.ResolutionSeconds != want {
