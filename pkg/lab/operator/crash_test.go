@@ -74,6 +74,7 @@ func TestKilledOwnerIsFollowedWhenItsLeaseEnds(t *testing.T) {
 	}
 	<-killed
 	await(t, "cp-2 owns the VIP", w.ownedBy("cp-2"))
+	await(t, "cp-2 has told so", heir.log.has(truth.AddressAdded))
 	// The lease was last kept alive up to a third of it before the death;
 	// etcd looks for expired leases every half second.
 	waited := heir.log.at(truth.AddressAdded) - at
