@@ -45,7 +45,7 @@ func follow(t *testing.T, l *Log, n int) <-chan []Event {
 func TestLogHandsOutEventsInTheOrderOfTheirTime(t *testing.T) {
 	var l Log
 	all := follow(t, &l, 4)
-	now := Now()
+	now := Now() + time.Second // all are recorded before the first is handed out, on a busy machine too
 	want := []time.Duration{now - 30, now - 20, now - 10, now}
 	for _, i := range []int{0, 2, 1, 3} { // the second's process was slower to say so
 		l.Record(Event{At: want[i], Kind: LinkCut})
@@ -121,8 +121,12 @@ func TestManyFollowersOfManyWritersSeeTheSame(t *testing.T) {
 	if !slices.Equal(got, <-other) {
 		t.Error("two followers saw different events")
 	}
-	if !slices.IsSorted(at(got)) {
-		t.Error("followed out of the order of time")
+	last := time.Duration(0)
+	for _, e := range got {
+		if e.Late != (e.At < last) { // a writer may stall for longer than HoldBack
+			t.Errorf("followed %+v after one at %v; want the order of time, or that it is said to be late", e, last)
+		}
+		last = max(last, e.At)
 	}
 }
 
