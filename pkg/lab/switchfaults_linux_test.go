@@ -176,9 +176,7 @@ func TestFaultsOfTheSwitch(t *testing.T) {
 			eventually(t, "the VIP and the node answer", func() bool {
 				return r.connects(vip) && r.connects(addr)
 			})
-			if row.seen() && row.seen() && row.seen() { // a busy machine is late itself, but not every time
-				t.Fatalf("%s is seen before it is injected", what)
-			}
+			eventually(t, what+" is not seen before it is injected", func() bool { return !row.seen() }) // a busy machine is late itself, now and then
 			req := FaultRequest{Fault: row.fault, Node: row.node, Args: row.args}
 			if err := l.Inject(t.Context(), req); err != nil {
 				t.Fatalf("Inject(%v) = %v", req, err)
