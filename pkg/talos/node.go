@@ -33,14 +33,16 @@ type NodeClient struct {
 
 // Node returns the node of that name or address, as Collect last saw it. An
 // address that Collect did not see is taken as it is. Where there is no such
-// node, every call returns an error that says so.
+// node, or no address of its own is known, every call returns an error that says so.
 func (c *Client) Node(name string) *NodeClient {
 	n := &NodeClient{client: c, name: name}
 	c.mu.Lock()
 	m, ok := c.nodes[name]
 	c.mu.Unlock()
 	if ok {
-		n.member = m
+		if n.member = m; m.target == (target{}) {
+			n.err = errHomeless // an endpoint would answer in its place
+		}
 		return n
 	}
 	addr, err := netip.ParseAddr(name)

@@ -1,9 +1,13 @@
 package talos
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
+
+	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 )
 
 // What another machine at a node's address has is not told as the node's: two that
@@ -42,5 +46,29 @@ func TestWatchOfAnAddressThatMoved(t *testing.T) {
 	w.alias(at, "its own")
 	if got := seen.next(t); got.Gap != nil || got.Holds(vip) {
 		t.Errorf("after another machine was there: %+v; want cp-1 without the VIP", got)
+	}
+}
+
+// A machine that is named at the VIP only is asked nowhere: at an endpoint somebody
+// else would answer in its name, and have the VIP as well.
+func TestNodeThatHasNoAddressOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	threeNodes(w)
+	for _, n := range w.nodes {
+		n.members = []*machineapi.EtcdMember{etcdMember(0xa1, "cp-1", "10.5.0.2"), etcdMember(0xa2, "cp-2", "10.5.0.3"), etcdMember(0xa4, "cp-4", "10.5.0.50")}
+	}
+	c := w.client("10.5.0.2")
+	snap, err := c.Collect(t.Context(), CollectOptions{Facts: Ownership})
+	if err != nil || snap.Node("cp-4") == nil {
+		t.Fatalf("Collect = %+v, %v; want a row for cp-4", snap, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	err = c.WatchAddresses(ctx, "cp-4", func(change AddressChange) { t.Errorf("its watch tells %+v; want nothing", change) })
+	if !errors.Is(err, errHomeless) {
+		t.Errorf("WatchAddresses(cp-4) = %v; want that it has no address", err)
+	}
+	if at, err := c.Node("cp-4").BootTime(ctx); !errors.Is(err, errHomeless) {
+		t.Errorf("BootTime of cp-4 = %v, %v; want that it has no address", at, err)
 	}
 }
