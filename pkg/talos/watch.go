@@ -29,6 +29,11 @@ const (
 	watchSteady   = 2 * time.Second       // what a watch must last that is no reason to wait longer before the next
 )
 
+// watchConnecting is the patience for a connection, however slow the node: TCP
+// repeats itself after 1, 3, 7 and 15 s to a node that is gone, so that a long
+// attempt finds late that it is back.
+const watchConnecting = 4 * time.Second
+
 // AddressChange is what a watch learned of one node's addresses: a full list,
 // or that it lost sight of them.
 type AddressChange struct {
@@ -150,13 +155,14 @@ func (w *addressWatch) once(ctx context.Context) error {
 		lost(nil)
 		_ = l.close()
 	}()
-	connecting, connected := context.WithTimeout(ctx, w.patience)
+	patience := min(w.patience, watchConnecting)
+	connecting, connected := context.WithTimeout(ctx, patience)
 	if err = l.ready(connecting); err == nil {
 		err = w.recognize(connecting, l)
 	}
 	connected()
 	if err != nil {
-		return err
+		return &loss{err, patience}
 	}
 	hints, asked := make(chan struct{}, 1), make(chan asking)
 	go w.ask(ctx, l, w.patience, hints, asked, lost)

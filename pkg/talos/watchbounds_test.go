@@ -1,6 +1,7 @@
 package talos
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"testing"
@@ -85,6 +86,24 @@ func TestSilenceOfANodeThatWasSilentBefore(t *testing.T) {
 		if back := seen.next(t); back.Gap != nil {
 			t.Fatalf("after a cut %+v; want it back", back)
 		}
+	}
+}
+
+// However slow a node is known to be, one that cannot be dialled is dialled anew
+// soon: it may be back.
+func TestDiallingOfANodeThatIsGone(t *testing.T) {
+	w := newWorld(t)
+	w.node("cp-1", "10.5.0.2", 0xa1)
+	w.cutPower("10.5.0.2:50000")
+	cfg := w.config([]string{"10.5.0.2"}, nil)
+	cfg.Timeout = time.Minute
+	watch := &addressWatch{client: w.open(cfg), patience: cfg.Timeout}
+	watch.target = watch.client.Node("10.5.0.2").member.target
+	ctx, cancel := context.WithTimeout(t.Context(), 2*watchConnecting)
+	defer cancel()
+	err := watch.lost(watch.once(ctx))
+	if ctx.Err() != nil || !gaveUp(err.Error(), watchConnecting) || watch.patience > 2*watchConnecting {
+		t.Errorf("a watch of a node that is gone ends with %v, and has patience for %v then; want an end after 4 s, and 8 s at most", err, watch.patience)
 	}
 }
 
