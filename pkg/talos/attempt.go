@@ -124,6 +124,7 @@ func (s *survey) distrust() {
 func (s *survey) losePatience() {
 	s.hasty = !s.trusting
 	s.askEverybody()
+	s.learn()
 }
 
 // askEverybody puts the shared questions to those that were spared, unless one
@@ -141,7 +142,6 @@ func (s *survey) askEverybody() {
 		s.askShared(v, v.direct)
 		s.askShared(v, v.relayed)
 	}
-	s.learn()
 }
 
 func (s *survey) ask(v *visit, a *attempt, q question) {

@@ -92,6 +92,25 @@ func TestMembersToldAtTheVIP(t *testing.T) {
 	}
 }
 
+// Where the one node that is known hangs over discovery, those that its etcd lists
+// are asked all the same.
+func TestDiscoveryThatHangs(t *testing.T) {
+	for _, facts := range []Facts{Ownership, Everything} {
+		w := newWorld(t)
+		threeNodes(w)
+		w.setPace(func(addr, what string) time.Duration {
+			if addr == "10.5.0.2" && what == clusterres.MemberType {
+				return time.Minute
+			}
+			return 0
+		})
+		snap, err := w.client("10.5.0.2").Collect(t.Context(), CollectOptions{Facts: facts})
+		if err != nil || names(snap) != allThree {
+			t.Errorf("Collect of facts %b = %s, %v; want %s", facts, names(snap), err, allThree)
+		}
+	}
+}
+
 // twoHomed gives cp-3 a second address, which discovery has before its first.
 func twoHomed(w *world, nodes []*fakeNode) {
 	nodes[2].carry("10.5.0.104/24")
