@@ -229,7 +229,7 @@ func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, as
 		case e := <-events:
 			var err error
 			if changed, err = known.apply(e); err != nil {
-				return err
+				return cmp.Or(context.Cause(ctx), err)
 			}
 			if e.Type == state.Bootstrapped {
 				complete, changed, late = true, true, nil

@@ -2,11 +2,13 @@ package talos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"testing"
 	"time"
 
+	"github.com/cosi-project/runtime/pkg/state"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -85,6 +87,21 @@ func TestSilenceOfANodeThatWasSilentBefore(t *testing.T) {
 		w.restorePower("10.5.0.2:50000")
 		if back := seen.next(t); back.Gap != nil {
 			t.Fatalf("after a cut %+v; want it back", back)
+		}
+	}
+}
+
+// A watch that was lost ends with the reason for it, and not with what its stream
+// says of being ended.
+func TestReasonOfALoss(t *testing.T) {
+	ctx, lose := context.WithCancelCause(t.Context())
+	lose(errOtherMachine)
+	for range 64 {
+		events := make(chan state.Event, 1)
+		events <- state.Event{Type: state.Errored, Error: context.Canceled}
+		w := &addressWatch{patience: watchPatience}
+		if err := w.follow(ctx, events, nil); !errors.Is(err, errOtherMachine) {
+			t.Fatalf("follow = %v; want %v", err, errOtherMachine)
 		}
 	}
 }
