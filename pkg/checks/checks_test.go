@@ -287,6 +287,8 @@ var rows = map[string][]row{
 		{"an election took place between two samples", healthy(3, everywhere(3, func(i int) change {
 			return again(i, func(e *cluster.EtcdStatus) { e.Term, e.Leader = 4, "a2" })
 		})), Fail, "term 3 -> 4"},
+		{"nobody lists the members, and Talos says that etcd does not run", healthy(1, stoppedEtcd(1)), Fail, "cp-1: service etcd does not run: Waiting; the members of etcd are not known"},
+		{"nobody lists the members, and nobody tells", healthy(1, down(1)), Unknown, "the members of etcd are not known"},
 	},
 	"etcd-voters-odd": {
 		{"three", healthy(3), Pass, "voters: 3"},
@@ -329,6 +331,8 @@ var rows = map[string][]row{
 		{"one", healthy(1), Fail, "must not be lost"},
 		{"one of three is down", healthy(3, down(3)), Unknown, "not known whether cp-1, cp-2 may be lost: it hangs on cp-3"},
 		{"members not known", healthy(1, down(1)), Unknown, "not known"},
+		{"members not known, for no node's etcd runs", healthy(3, everywhere(3, stoppedEtcd), discovered(3)), Fail, "no node's etcd follows a leader"},
+		{"nor does the one's that was named, and there may be others", healthy(1, stoppedEtcd(1)), Unknown, "not known"},
 	},
 	"etcd-not-on-vip": {
 		{"it does not", healthy(3), Pass, "192.0.2.50"},

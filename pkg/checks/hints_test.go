@@ -65,6 +65,7 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 			"talosctl -n 192.0.2.1 reboot, then talosctl -n 192.0.2.2 reboot", "192.0.2.1,192.0.2.2 reboot"},
 		{"a clock that is off, not the one it is compared with", clocksAgree, healthy(3, clock(3, 5, 0.02)), "talosctl -n 192.0.2.3 get timestatus", "192.0.2.2"},
 		{"a voter that is down, not the others", votersHealthy, healthy(3, leaderless(2)), "talosctl -n 192.0.2.2 service etcd", "192.0.2.1"},
+		{"the etcd of the only node that was named", votersHealthy, healthy(1, stoppedEtcd(1)), "talosctl -n 192.0.2.1 service etcd, and talosctl -n 192.0.2.1 logs etcd", "NODE"},
 		{"an election blames nobody", votersHealthy, healthy(3, again(1, func(e *cluster.EtcdStatus) { e.Term++ })), "talosctl -n 192.0.2.1,192.0.2.2,192.0.2.3 logs etcd", "NODE"},
 		{"the VIP as an endpoint", endpointNotVIP, healthy(3, func(s *cluster.Snapshot) {
 			s.Context = "lab"

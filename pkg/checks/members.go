@@ -87,7 +87,7 @@ func votersHealthy(s *cluster.Snapshot) Finding {
 		}
 	}
 	if t.of == 0 {
-		return Finding{Unknown, "the members of etcd are not known", ""}
+		return unlistedHealth(s)
 	}
 	if e := stability(s); e != nil {
 		for _, f := range e.Findings {
@@ -95,6 +95,19 @@ func votersHealthy(s *cluster.Snapshot) Finding {
 		}
 	}
 	return t.finding(fmt.Sprintf("%d voters are healthy", t.good), serviceHint(t.blamed(s), "etcd"))
+}
+
+// unlistedHealth is for members that nobody lists, as where etcd has no quorum: what
+// a node's own etcd lacks can be told all the same.
+func unlistedHealth(s *cluster.Snapshot) Finding {
+	var t tally
+	for i := range s.Nodes {
+		if status, problem := memberHealth(&s.Nodes[i]); status == Fail {
+			t.say(Fail, "%s: %s", s.Nodes[i].Name, problem)
+		}
+	}
+	t.say(Unknown, "the members of etcd are not known")
+	return t.finding("", serviceHint(t.blamed(s), "etcd"))
 }
 
 func votersOdd(s *cluster.Snapshot) Finding {
@@ -243,7 +256,11 @@ func advertisers(t *tally, s *cluster.Snapshot, addr netip.Addr) {
 
 func quorumSurvives(s *cluster.Snapshot) Finding {
 	e := EtcdVerdict(s)
-	if e.Voters == 0 {
+	switch {
+	case e.Voters > 0:
+	case e.Health == EtcdNoQuorum:
+		return Finding{Fail, "no node's etcd follows a leader, and so there is no quorum", "bring back the nodes whose etcd is down: more than half of the members make a quorum"}
+	default:
 		return Finding{Unknown, "the members of etcd are not known", ""}
 	}
 	var t tally
