@@ -76,7 +76,7 @@ type EtcdState struct {
 type EtcdNote struct {
 	// About is a stable word for programs: evenVoters, etcdVersions,
 	// talosVersions, fragmentation, databaseSize, behind, leaderOwnsVIP,
-	// elsewhere, silentNodes, alarmsNotListed.
+	// elsewhere, silentNodes, alarmsNotListed, readVia.
 	About   string
 	Message string // lower case, without a full stop
 	Hint    string // what to do about it, "" where nothing is to be done

@@ -71,6 +71,13 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 			s.Context = "lab"
 			s.Endpoints[0] = cluster.Endpoint{Name: testVIP.String(), Addresses: []netip.Addr{testVIP}}
 		}), "talosctl --context lab config endpoint 192.0.2.1 192.0.2.2 192.0.2.3", "ADDRESS"},
+		{"the VIP as an endpoint, and no node's address is known", endpointNotVIP, &cluster.Snapshot{
+			VIPs: []cluster.VIP{{Addr: testVIP}}, Nodes: []cluster.Node{{Name: "cp-1"}, {Name: "vip", Addr: testVIP}},
+			Endpoints: []cluster.Endpoint{{Name: testVIP.String(), Addresses: []netip.Addr{testVIP}}},
+		}, "talosctl config endpoint ADDRESS...", testVIP.String()},
+		{"two minor releases apart: none may be left out", versionsAlike, healthy(3, runs(2, "v1.11.9")), "talosctl -n 192.0.2.2 upgrade --image INSTALLER:v1.13.9 (INSTALLER is the node's machine.install.image without its tag); no minor release in between", "192.0.2.1"},
+		{"the newest is a build of its own, which has no installer", versionsAlike, healthy(3, runs(2, "v1.14.0-alpha.0-35-gabcdef0")), "finish the upgrade", "INSTALLER"},
+		{"the newest is a release as well as a build of it", versionsAlike, healthy(3, runs(1, "v1.13.9-dirty"), runs(3, "v1.13.8")), "talosctl -n 192.0.2.3 upgrade --image INSTALLER:v1.13.9", "192.0.2.1"},
 		{"the middle of an upgrade: who is behind", versionsAlike, healthy(3, runs(2, "v1.13.8")), "talosctl -n 192.0.2.2 upgrade --image INSTALLER:v1.13.9", "192.0.2.1"},
 		{"two of one name: the later one", hostnamesDiffer, healthy(3, node(3, func(n *cluster.Node) { n.Hostname = cluster.Got("cp-1") })), "talosctl -n 192.0.2.3 edit machineconfig", "192.0.2.1"},
 		{"members' data differ: nothing is disarmed", noLearnerOrAlarm, healthy(1, node(1, func(n *cluster.Node) {

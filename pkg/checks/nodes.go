@@ -104,13 +104,19 @@ func versionsAlike(s *cluster.Snapshot) Finding {
 // there.
 func finishUpgrade(s *cluster.Snapshot) string {
 	var newest release
+	var built bool // by somebody, who alone knows its installer
 	releases := make(map[*cluster.Node]release)
 	for i := range s.Nodes {
-		if r, _, ok := parseRelease(s.Nodes[i].Version.Value().Tag); ok {
-			releases[&s.Nodes[i]] = r
-			if r.compare(newest) > 0 {
-				newest = r
-			}
+		r, own, ok := parseRelease(s.Nodes[i].Version.Value().Tag)
+		if !ok {
+			continue
+		}
+		releases[&s.Nodes[i]] = r
+		switch order := r.compare(newest); {
+		case order > 0:
+			newest, built = r, own
+		case order == 0:
+			built = built && own
 		}
 	}
 	to := make(map[*cluster.Node]release)
@@ -119,7 +125,7 @@ func finishUpgrade(s *cluster.Snapshot) string {
 			to[n] = newest
 		}
 	}
-	if len(to) == 0 { // builds of somebody's own
+	if built || len(to) == 0 {
 		return "finish the upgrade, node by node, the VIP's owner last"
 	}
 	return "finish the upgrade, node by node, the VIP's owner last: " + upgradeSteps(s, to)
@@ -182,16 +188,18 @@ func endpointNotVIP(s *cluster.Snapshot) Finding {
 		"name the nodes' own addresses: "+setEndpoints(s))
 }
 
-// setEndpoints is the command that makes all nodes the endpoints of the context.
+// setEndpoints is the command that makes all nodes the endpoints of the context,
+// with ADDRESS where no node's own is known.
 func setEndpoints(s *cluster.Snapshot) string {
 	command := "talosctl config endpoint"
 	if s.Context != "" {
 		command = "talosctl --context " + s.Context + " config endpoint"
 	}
+	at := ""
 	for i := range s.Nodes {
 		if addr := s.Nodes[i].Addr; addr.IsValid() && !isVIP(s.VIPs, addr) {
-			command += " " + addr.String()
+			at += " " + addr.String()
 		}
 	}
-	return command
+	return command + orElse(at, " ADDRESS...")
 }

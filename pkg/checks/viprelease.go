@@ -45,9 +45,9 @@ func ownBroadcastSeen(s *cluster.Snapshot, n *cluster.Node) bool {
 
 // lapse is a fault of one release, with the nodes that run it.
 type lapse struct {
-	what, tag    string
-	base, mended release
-	nodes        []*cluster.Node
+	what, tag string
+	mended    release
+	nodes     []*cluster.Node
 }
 
 func vipRelease(s *cluster.Snapshot) Finding {
@@ -99,7 +99,7 @@ func judgeRelease(t *tally, s *cluster.Snapshot, n *cluster.Node, tag string, la
 		}
 		i := slices.IndexFunc(lapses, func(l lapse) bool { return l.tag == tag && l.what == fault.what })
 		if i < 0 {
-			lapses, i = append(lapses, lapse{what: fault.what, tag: tag, base: base, mended: mended}), len(lapses)
+			lapses, i = append(lapses, lapse{what: fault.what, tag: tag, mended: mended}), len(lapses)
 		}
 		lapses[i].nodes = append(lapses[i].nodes, n)
 	}
@@ -113,29 +113,29 @@ func judgeRelease(t *tally, s *cluster.Snapshot, n *cluster.Node, tag string, la
 // VIP moves once.
 func upgradeHint(s *cluster.Snapshot, lapses []lapse) string {
 	to := make(map[*cluster.Node]release)
-	between := ""
 	for _, l := range lapses {
-		if l.mended.minor > l.base.minor+1 {
-			between = "; no minor release in between may be left out"
-		}
 		for _, n := range l.nodes {
 			if l.mended.compare(to[n]) > 0 {
 				to[n] = l.mended
 			}
 		}
 	}
-	return "upgrade, to these releases or later ones, node by node, the VIP's owner last: " + upgradeSteps(s, to) + between
+	return "upgrade, to these releases or later ones, node by node, the VIP's owner last: " + upgradeSteps(s, to)
 }
 
 // upgradeSteps are the commands that bring each node to its release, in the order
 // in which they are to be given.
 func upgradeSteps(s *cluster.Snapshot, to map[*cluster.Node]release) string {
 	var first, last []string
+	between := ""
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		mended, ok := to[n]
 		if !ok {
 			continue
+		}
+		if r, _, _ := parseRelease(n.Version.Value().Tag); mended.minor > r.minor+1 {
+			between = "; no minor release in between may be left out"
 		}
 		step := fmt.Sprintf("talosctl -n %s upgrade --image INSTALLER:%s", reached(s, n.Name), mended)
 		if slices.ContainsFunc(s.VIPs, func(v cluster.VIP) bool { return n.Holds(v.Addr).Value() != "" }) {
@@ -144,5 +144,5 @@ func upgradeSteps(s *cluster.Snapshot, to map[*cluster.Node]release) string {
 			first = append(first, step)
 		}
 	}
-	return strings.Join(slices.Concat(first, last), ", then ") + " (INSTALLER is the node's machine.install.image without its tag)"
+	return strings.Join(slices.Concat(first, last), ", then ") + " (INSTALLER is the node's machine.install.image without its tag)" + between
 }
