@@ -11,6 +11,7 @@ import (
 
 var (
 	testVIP  = netip.MustParseAddr("192.0.2.50")
+	testVIP6 = netip.MustParseAddr("2001:db8::50")
 	testTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	errDown  = errors.New("context deadline exceeded")
 	errRight = errors.New("rpc error: code = PermissionDenied desc = not authorized")
@@ -239,12 +240,12 @@ func runs(i int, tag string) change {
 // unreadKubeconfig is of one whose $KUBECONFIG cannot be read.
 func unreadKubeconfig(s *cluster.Snapshot) { s.NoKubeconfig = "kubeconfig /50%: permission denied" }
 
-// ownBroadcast gives the VIP on the node itself as its broadcast address.
-func ownBroadcast(i int) change {
-	return node(i, func(n *cluster.Node) {
-		for j, a := range n.Addresses.Value() {
-			if a.Prefix.Addr() == testVIP {
-				n.Addresses.Value()[j].Broadcast = testVIP
+// broadcastOf gives an address of cp-1 that broadcast address.
+func broadcastOf(addr netip.Addr, broadcast string) change {
+	return node(1, func(n *cluster.Node) {
+		for i, a := range n.Addresses.Value() {
+			if a.Prefix.Addr() == addr {
+				n.Addresses.Value()[i].Broadcast = netip.MustParseAddr(broadcast)
 			}
 		}
 	})

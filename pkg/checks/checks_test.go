@@ -154,8 +154,10 @@ var rows = map[string][]row{
 		{"no version at all", healthy(1, runs(1, "abcdef0-dirty")), Unknown, `cp-1: "abcdef0-dirty" is no release of Talos`},
 		{"an empty one", healthy(1, runs(1, "")), Unknown, `cp-1: "" is no release`},
 		{"one of its own beside one that is known", healthy(3, runs(1, "main"), runs(2, "v1.13.7")), Warn, `cp-1: "main" is no release`},
-		{"an address shows what its build does", healthy(1, runs(1, "v1.11.2-dirty"), ownBroadcast(1)), Warn, "v1.11.2-dirty on cp-1: an IPv4 VIP is its own broadcast address"},
-		{"IPv6 has no broadcast", healthy(1, runs(1, "v1.11.2"), func(s *cluster.Snapshot) { s.VIPs[0].Addr = netip.MustParseAddr("2001:db8::50") }), Warn, "fixed in v1.12.11"},
+		{"an address shows what its build does", healthy(1, runs(1, "v1.11.2-dirty"), broadcastOf(testVIP, testVIP.String())), Warn, "v1.11.2-dirty on cp-1: an IPv4 VIP is its own broadcast address"},
+		{"an address of such a build has a broadcast address of its own", healthy(1, runs(1, "v1.11.2-dirty"), broadcastOf(testVIP, "192.0.2.255")), Unknown, "has the fix of v1.11.3 is not known"},
+		{"one that is no VIP is its own broadcast address", healthy(1, runs(1, "v1.11.2-dirty"), broadcastOf(nodeAddr(1), "192.0.2.1")), Unknown, "has the fix of v1.11.3 is not known"},
+		{"two releases with one fault", healthy(3, runs(2, "v1.13.6"), runs(3, "v1.13.7")), Warn, "; v1.13.7 on cp-3: a candidate"},
 		{"one is down", healthy(3, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
 		{"no rights", healthy(1, node(1, func(n *cluster.Node) { n.Version = cluster.Missed[cluster.Version](errRight) })), Skip, "cp-1: version not known"},
 		{"no VIP", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }), Skip, "no VIP is known"},
@@ -369,6 +371,14 @@ func TestChecks(t *testing.T) {
 		if !slices.Contains(ids, id) {
 			t.Errorf("rows for %s, which is no check", id)
 		}
+	}
+}
+
+// An IPv6 VIP has one fault fewer to be told of.
+func TestReleaseWithAnIPv6VIP(t *testing.T) {
+	s := healthy(1, runs(1, "v1.11.2"), func(s *cluster.Snapshot) { s.VIPs[0].Addr = testVIP6 })
+	if got := vipRelease(s); got.Status != Warn || strings.Contains(got.Message, "broadcast") {
+		t.Errorf("vipRelease = %v %q; want warn, and nothing of a broadcast address", got.Status, got.Message)
 	}
 }
 

@@ -205,6 +205,10 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 		{"nobody lists the alarms", healthy(3, everywhere(3, unlistedAlarms)), EtcdHealthy, "", "alarmsNotListed leaderOwnsVIP"},
 		{"a node that is read through another", healthy(3, node(2, func(n *cluster.Node) { n.Via, n.ViaReason = "192.0.2.1", "its certificate expired on 2026-11-20" })), EtcdHealthy, "", "readVia leaderOwnsVIP"},
 		{"nodes that a proxy alone leads to, as was asked for", healthy(3, everywhere(3, func(i int) change { return node(i, func(n *cluster.Node) { n.Via = "proxy.example" }) })), EtcdHealthy, "", "leaderOwnsVIP"},
+		{"nodes of which a proxy says why it reads one through another", healthy(3, node(2, func(n *cluster.Node) { n.Via, n.ViaReason = "192.0.2.1", "no answer" }), func(s *cluster.Snapshot) { s.Forwarded = true }),
+			EtcdHealthy, "", "leaderOwnsVIP"},
+		{"no member's status is told: no alarms are the least of it", healthy(1, forbidden(1)), EtcdUnknown,
+			"no node lists the members; which other control-plane nodes there are is not known: discovery names none, and etcd's members are not known: " + errRight.Error(), ""},
 		{"four voters", healthy(4), EtcdHealthy, "", "evenVoters leaderOwnsVIP"},
 		{"versions of etcd differ", healthy(3, etcd(1, func(e *cluster.EtcdStatus) { e.Version = "3.5.9" }), etcd(2, func(e *cluster.EtcdStatus) { e.Version = "3.6.12" })), EtcdHealthy, "", "etcdVersions leaderOwnsVIP"},
 		{"versions of Talos differ", healthy(3, node(2, func(n *cluster.Node) { n.Version = cluster.Got(cluster.Version{Tag: "v1.14.0"}) })), EtcdHealthy, "", "talosVersions leaderOwnsVIP"},
@@ -227,13 +231,32 @@ func TestEtcdReasonsAndNotes(t *testing.T) {
 	}
 }
 
+// TestNotesNameTheirNodes: what a note says is of a node, and its hint is for it.
+func TestNotesNameTheirNodes(t *testing.T) {
+	older := etcd(1, func(e *cluster.EtcdStatus) { e.Version = "3.5.9" })
+	newer := etcd(2, func(e *cluster.EtcdStatus) { e.Version = "3.6.12" })
+	for _, tt := range []struct {
+		name, about, message, hint string
+		s                          *cluster.Snapshot
+	}{
+		{"a silent node lists no alarms, and is no reason", "alarmsNotListed", "(cp-2: " + errRight.Error() + ")", "", healthy(3, everywhere(3, unlistedAlarms), down(1))},
+		{"versions of etcd that one Talos does not bring", "etcdVersions", "3.5.9 on cp-1; 3.6.12 on cp-2", "talosctl -n 192.0.2.1,192.0.2.2,192.0.2.3 get etcdspecs", healthy(3, older, newer)},
+		{"those that two releases of Talos bring", "etcdVersions", "3.5.9 on cp-1", "talosctl -n 192.0.2.1 upgrade", healthy(3, older, newer, runs(1, "v1.13.8"))},
+		{"a node that is read through another", "readVia", "cp-2 was read through 192.0.2.1: no answer", "port 50000", healthy(3, node(2, func(n *cluster.Node) { n.Via, n.ViaReason = "192.0.2.1", "no answer" }))},
+	} {
+		notes := EtcdVerdict(tt.s).Notes
+		i := slices.IndexFunc(notes, func(n EtcdNote) bool { return n.About == tt.about })
+		if i < 0 || !strings.Contains(notes[i].Message, tt.message) || !strings.Contains(notes[i].Hint, tt.hint) {
+			t.Errorf("%s: notes %+v; want one on %s, with %q and the hint %q", tt.name, notes, tt.about, tt.message, tt.hint)
+		}
+	}
+}
+
 func TestLeaderOwnerNote(t *testing.T) {
 	e := EtcdVerdict(healthy(3))
 	want := "cp-1 leads etcd and owns 192.0.2.50: a crash takes 61.8 - 65.5 s instead of 39.5 - 60.5 s"
 	if notes := e.LeaderOwnerNotes(0); len(notes) != 1 || notes[0].Message != want {
 		t.Errorf("LeaderOwnerNotes(0) = %+v; want %q", notes, want)
-	} else if want := "talosctl -n 192.0.2.1 etcd forfeit-leadership "; !strings.HasPrefix(notes[0].Hint, want) {
-		t.Errorf("LeaderOwnerNotes(0) has the hint %q; want %q", notes[0].Hint, want)
 	}
 	hint := "talosctl -n 192.0.2.1 etcd forfeit-leadership moves the leadership, and the VIP stays" // talosctl need not know a name
 	if notes := e.LeaderOwnerNotes(0); len(notes) != 1 || notes[0].Hint != hint {

@@ -41,6 +41,9 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 		{"a node whose etcd is down does not campaign", vipCampaigns, healthy(3, campaigns(2), node(2, func(n *cluster.Node) {
 			n.Services = cluster.Got([]cluster.Service{{ID: "etcd", State: "Waiting"}})
 		})), "talosctl -n 192.0.2.2 service etcd, and talosctl -n 192.0.2.2 logs etcd", "get links"},
+		{"nor does one whose kubelet is down", vipCampaigns, healthy(3, campaigns(2), node(2, func(n *cluster.Node) {
+			n.Services = cluster.Got([]cluster.Service{{ID: "etcd", State: "Running"}, {ID: "kubelet", State: "Waiting"}})
+		})), "talosctl -n 192.0.2.2 service kubelet, and talosctl -n 192.0.2.2 logs kubelet", "etcd"},
 		{"nor does one that boots", vipCampaigns, healthy(3, campaigns(3), booting), "talosctl -n 192.0.2.3 get machinestatus", "get links"},
 		{"nor do two whose links are called otherwise", vipCampaigns, healthy(3, campaigns(2), campaigns(3)),
 			"talosctl -n 192.0.2.2 get operatorspecs shows to role os:admin; talosctl -n 192.0.2.3 get links", "NODE"},
@@ -63,6 +66,15 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 			"in talosctl -n 192.0.2.3 edit machineconfig; then reboot these nodes, one after the other", "service etcd"},
 		{"certificates that end are renewed node by node", certificatesLast, healthy(3, expires(1, -time.Hour), expires(2, -time.Hour)),
 			"talosctl -n 192.0.2.1 reboot, then talosctl -n 192.0.2.2 reboot", "192.0.2.1,192.0.2.2 reboot"},
+		{"a certificate that ends soon, not the others", certificatesLast, healthy(3, expires(2, time.Hour)), "talosctl -n 192.0.2.2 logs controller-runtime", "192.0.2.1"},
+		{"a member's URL is the VIP, by everybody's list", etcdNotOnVIP, healthy(3, everywhere(3, func(i int) change {
+			return listed(i, func(l []cluster.Member) []cluster.Member {
+				l[1].PeerURLs = []string{"https://192.0.2.50:2380"}
+				return l
+			})
+		})), "talosctl -n 192.0.2.2 edit machineconfig", "192.0.2.1"},
+		{"an IPv6 VIP is left out as one address", nodeIPNotVIP, healthy(1, node(1, func(n *cluster.Node) { n.NodeIPs = cluster.Got([]netip.Addr{testVIP6}) }), func(s *cluster.Snapshot) { s.VIPs[0].Addr = testVIP6 }),
+			"(!2001:db8::50/128)", "/32"},
 		{"a clock that is off, not the one it is compared with", clocksAgree, healthy(3, clock(3, 5, 0.02)), "talosctl -n 192.0.2.3 get timestatus", "192.0.2.2"},
 		{"a voter that is down, not the others", votersHealthy, healthy(3, leaderless(2)), "talosctl -n 192.0.2.2 service etcd", "192.0.2.1"},
 		{"the etcd of the only node that was named", votersHealthy, healthy(1, stoppedEtcd(1)), "talosctl -n 192.0.2.1 service etcd, and talosctl -n 192.0.2.1 logs etcd", "NODE"},
@@ -83,6 +95,9 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 		{"members' data differ: nothing is disarmed", noLearnerOrAlarm, healthy(1, node(1, func(n *cluster.Node) {
 			n.Alarms = cluster.Got([]cluster.Alarm{{MemberID: "a1", Alarm: "CORRUPT"}})
 		})), "talosctl -n 192.0.2.1 etcd snapshot 192.0.2.1.db", "disarm"},
+		{"an alarm, and the first node is silent: another disarms it", noLearnerOrAlarm, healthy(3, silentNode(1, errDown), etcd(2, func(e *cluster.EtcdStatus) {
+			e.Alarms = []cluster.Alarm{{MemberID: "a2", Alarm: "NOSPACE"}}
+		})), "then talosctl -n 192.0.2.2 etcd alarm disarm", "learner"},
 		{"an alarm, and no learner", noLearnerOrAlarm, healthy(3, alarm), "alarm disarm", "learner"},
 	} {
 		got := tt.check(tt.s)

@@ -88,12 +88,15 @@ func TestTheCertificatesThatTheMostBelieveCount(t *testing.T) {
 		{"one of those who refuse hangs, and one has none", "- a ", nil, false, "cp-1 cp-2 cp-3", "cp-2"},
 		{"one of those who refuse hangs, and a majority tells: it is not waited for", "a a ", nil, false, "cp-1 cp-2 cp-3", "cp-1 cp-2"},
 		{"as many believe others: those that came first stay", "a b ", members{"cp-1"}, false, "cp-2 cp-3", "cp-1"},
+		{"half of them is no majority", "a b", members{"cp-1"}, false, "cp-2", "cp-1"},
 		{"who refuses gives none", "a - -", members{"cp-1"}, false, "cp-2 cp-3", "cp-1"},
 		{"no quorum: other certificates would change nothing", "a a a", nil, true, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			snap, c := kept("cp-1"), &clusters{of: map[string]string{}, given: map[*talos.EtcdCredentials]members{}}
-			for i, of := range strings.Split(tt.of, " ") {
+			all := strings.Split(tt.of, " ")
+			snap.Nodes = snap.Nodes[:len(all)]
+			for i, of := range all {
 				c.of[snap.Nodes[i].Name] = of
 			}
 			tt.first.Collect(t.Context(), snap)

@@ -29,8 +29,8 @@ func led(holder string) *cluster.Snapshot {
 	return snap
 }
 
-// The lease is a setting of whoever looks. Whichever command kept the snapshot,
-// it tells what was predicted then.
+// The lease is a setting of whoever looks, kept or not. Whichever command kept the
+// snapshot, it tells what was predicted then.
 func TestASnapshotHoldsTheLease(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapshot.json")
 	h := newHarness(t)
@@ -39,6 +39,10 @@ func TestASnapshotHoldsTheLease(t *testing.T) {
 	seen, err := flags.source(t.Context(), h.f, func(context.Context) (*survey, error) { return &survey{snap: led("cp-2")}, nil })
 	if err != nil || seen.snap.LeaseTTL != 7 {
 		t.Fatalf("source = %+v, %v; want a snapshot with a lease of 7 s", seen, err)
+	}
+	flags.Save = ""
+	if seen, err := flags.source(t.Context(), h.f, func(context.Context) (*survey, error) { return &survey{snap: led("cp-2")}, nil }); err != nil || seen.snap.LeaseTTL != 7 {
+		t.Errorf("source without --save = %+v, %v; want a lease of 7 s", seen, err)
 	}
 	elsewhere := newHarness(t)
 	if code := elsewhere.run("etcd", "--without", "cp-2", "--from", path); code != cli.ExitOK || !strings.Contains(elsewhere.out.String(), "the rest of the lease of 7 s") {

@@ -339,3 +339,25 @@ func TestWatchRefuses(t *testing.T) {
 		t.Errorf("no talosconfig = exit code %d; want 1 and one line of JSON: %s%s", code, h.out, h.err)
 	}
 }
+
+// Whoever has the VIP may be a node that nobody named as yet.
+func TestTroubled(t *testing.T) {
+	for _, tt := range []struct {
+		ownership vip.Ownership
+		silent    string // why a node is, "" for none
+		want      bool
+	}{
+		{vip.Owned, "", false},
+		{vip.Disputed, "", false},
+		{vip.Unowned, "", true},
+		{vip.Unknown, "", true},
+		{vip.Owned, "no answer", true},
+	} {
+		w := watchFrom("cp-1 has, cp-2 free")
+		w.nodes[1].err = tt.silent
+		w.courses[watchedVIP] = vip.Course{Verdict: vip.Verdict{Ownership: tt.ownership}}
+		if got := w.troubled(); got != tt.want {
+			t.Errorf("troubled() with a VIP that is %v and a node of which is known %q = %t; want %t", tt.ownership, tt.silent, got, tt.want)
+		}
+	}
+}
