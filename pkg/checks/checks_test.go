@@ -220,6 +220,7 @@ var rows = map[string][]row{
 		{"two a moment ago, and one now", healthy(3, func(s *cluster.Snapshot) { s.Earlier = healthy(3, carries(3, "192.0.2.50/32", "eth0")) }), Pass, "192.0.2.50 is owned by cp-1"},
 		{"one a moment ago, and two now", healthy(3, carries(3, "192.0.2.50/32", "eth0"), func(s *cluster.Snapshot) { s.Earlier = healthy(3) }), Fail, "may be a handover"},
 		{"one, and another is silent", healthy(3, down(3)), Warn, "cp-3 is silent (context deadline exceeded)"},
+		{"none on the one node that was named, and there may be others", healthy(1, ownerless(), stoppedEtcd(1)), Unknown, "nobody who answered has it; others are silent (which other"},
 		{"none, and one is silent", healthy(3, down(1)), Unknown, "cp-1 is silent"},
 		{"no VIP", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }), Skip, "no VIP"},
 	},

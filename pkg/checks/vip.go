@@ -91,7 +91,11 @@ func silent(v vip.Verdict) string {
 	}
 	var words []string
 	for _, c := range nodes {
-		words = append(words, fmt.Sprintf("%s is silent (%s)", c.From, c.Err))
+		verb := "is"
+		if c.From == cluster.Others {
+			verb = "are"
+		}
+		words = append(words, fmt.Sprintf("%s %s silent (%s)", c.From, verb, c.Err))
 	}
 	return strings.Join(words, ", ")
 }
