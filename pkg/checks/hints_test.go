@@ -59,6 +59,8 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 		{"a VIP that is silent, while its owner answers", vipAnswers, healthy(3, silent), "port security", "see vip-one-owner"},
 		{"a release with a fault: the VIP's owner is upgraded last", vipRelease, healthy(3, everywhere(3, func(i int) change { return runs(i, "v1.13.7") })),
 			"talosctl -n 192.0.2.2 upgrade --image INSTALLER:v1.13.8, then talosctl -n 192.0.2.3 upgrade --image INSTALLER:v1.13.8, then talosctl -n 192.0.2.1 upgrade", "in between"},
+		{"one line back: there is nothing in between", vipRelease, healthy(1, runs(1, "v1.11.9")), "INSTALLER:v1.12.11", "in between"},
+		{"a node without the VIP, not the others", vipConfiguredAlike, healthy(3, node(2, func(n *cluster.Node) { n.VIPs = cluster.Got([]netip.Addr{}) })), "talosctl -n 192.0.2.2 edit machineconfig", "192.0.2.1"},
 		{"one with both, two lines back: the later fix counts", vipRelease, healthy(1, runs(1, "v1.10.9")), "INSTALLER:v1.12.11 (INSTALLER is the node's machine.install.image without its tag); no minor release in between may be left out", "v1.11.3"},
 		{"one node's kubelet has the VIP", nodeIPNotVIP, healthy(3, node(2, func(n *cluster.Node) { n.NodeIPs = cluster.Got([]netip.Addr{testVIP}) })),
 			"(!192.0.2.50/32), in talosctl -n 192.0.2.2 edit machineconfig", "restart the kubelet;"},
@@ -89,7 +91,7 @@ func TestHintsNameWhomToAsk(t *testing.T) {
 		}, "talosctl config endpoint ADDRESS...", testVIP.String()},
 		{"two minor releases apart: none may be left out", versionsAlike, healthy(3, runs(2, "v1.11.9")), "talosctl -n 192.0.2.2 upgrade --image INSTALLER:v1.13.9 (INSTALLER is the node's machine.install.image without its tag); no minor release in between", "192.0.2.1"},
 		{"the newest is a build of its own, which has no installer", versionsAlike, healthy(3, runs(2, "v1.14.0-alpha.0-35-gabcdef0")), "finish the upgrade", "INSTALLER"},
-		{"the newest is a release as well as a build of it", versionsAlike, healthy(3, runs(1, "v1.13.9-dirty"), runs(3, "v1.13.8")), "talosctl -n 192.0.2.3 upgrade --image INSTALLER:v1.13.9", "192.0.2.1"},
+		{"the newest is a release as well as a build of it", versionsAlike, healthy(4, runs(1, "v1.13.9-dirty"), runs(3, "v1.13.9-dirty"), runs(4, "v1.13.8")), "talosctl -n 192.0.2.4 upgrade --image INSTALLER:v1.13.9", "192.0.2.1"},
 		{"the middle of an upgrade: who is behind", versionsAlike, healthy(3, runs(2, "v1.13.8")), "talosctl -n 192.0.2.2 upgrade --image INSTALLER:v1.13.9", "192.0.2.1"},
 		{"two of one name: the later one", hostnamesDiffer, healthy(3, node(3, func(n *cluster.Node) { n.Hostname = cluster.Got("cp-1") })), "talosctl -n 192.0.2.3 edit machineconfig", "192.0.2.1"},
 		{"members' data differ: nothing is disarmed", noLearnerOrAlarm, healthy(1, node(1, func(n *cluster.Node) {
