@@ -18,6 +18,9 @@ type EtcdMember struct {
 	Node string
 	// Talos is the version of its node, "" where that is not known.
 	Talos string
+	// Via is the endpoint through which its node was read, "" where it was dialled,
+	// and ViaReason why.
+	Via, ViaReason string
 	// Said is the member's own status, the last that it told.
 	Said   cluster.Seen[cluster.EtcdStatus]
 	Leader bool
@@ -52,6 +55,7 @@ func members(s *cluster.Snapshot) []EtcdMember {
 		member := EtcdMember{Member: m}
 		if n := nodeOf(s, m); n != nil {
 			member.Node, member.Said, member.Talos = n.Name, lastSaid(n), n.Version.Value().Tag
+			member.Via, member.ViaReason = n.Via, n.ViaReason
 			member.Status, member.Problem = memberHealth(n)
 			if member.Status == Pass && fellSilent(n) { // a second is enough to be gone
 				member.Status, member.Problem = Unknown, silence(s, n)

@@ -11,6 +11,8 @@ type EtcdOutsider struct {
 	Node string
 	// ID is the member that its etcd says it is, "" where it does not say.
 	ID string
+	// Via and ViaReason are as those of a member.
+	Via, ViaReason string
 	// Status is Fail where the node answered, and Unknown where it did not, so
 	// that it may be another name of a node that is listed; Problem says which.
 	Status  Status
@@ -105,7 +107,7 @@ func outsiders(s *cluster.Snapshot) []EtcdOutsider {
 		if slices.Contains(inside, n) {
 			continue
 		}
-		o := EtcdOutsider{Node: n.Name, ID: lastSaid(n).Value().MemberID, Status: Fail}
+		o := EtcdOutsider{Node: n.Name, ID: lastSaid(n).Value().MemberID, Status: Fail, Via: n.Via, ViaReason: n.ViaReason}
 		twin := slices.IndexFunc(inside, func(other *cluster.Node) bool { return other != nil && lastSaid(other).Value().MemberID == o.ID })
 		switch {
 		case o.ID != "" && twin >= 0:

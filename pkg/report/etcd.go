@@ -61,10 +61,14 @@ type EtcdMember struct {
 	ID       string `json:"id"`
 	Hostname string `json:"hostname"`
 	Node     string `json:"node,omitempty"`
-	Learner  bool   `json:"learner"`
-	Leader   bool   `json:"leader"`
-	Health   string `json:"health" jsonschema:"enum=healthy,enum=unhealthy,enum=unknown"`
-	Version  string `json:"version,omitempty"`
+	// Via is the endpoint through which its node was read, and ViaReason why that
+	// was not read directly.
+	Via       string `json:"via,omitempty"`
+	ViaReason string `json:"viaReason,omitempty"`
+	Learner   bool   `json:"learner"`
+	Leader    bool   `json:"leader"`
+	Health    string `json:"health" jsonschema:"enum=healthy,enum=unhealthy,enum=unknown"`
+	Version   string `json:"version,omitempty"`
 	// TalosVersion is that of its node.
 	TalosVersion string   `json:"talosVersion,omitempty"`
 	PeerURLs     []string `json:"peerURLs"`
@@ -88,6 +92,9 @@ type EtcdOutsider struct {
 	Node string `json:"node"`
 	// ID is the member that its etcd says it is.
 	ID string `json:"id,omitempty"`
+	// Via and ViaReason are as those of a member.
+	Via       string `json:"via,omitempty"`
+	ViaReason string `json:"viaReason,omitempty"`
 	// Answers is false where the node does not, so that it may be another name of
 	// a node that has a member.
 	Answers bool   `json:"answers"`
@@ -180,7 +187,9 @@ func NewEtcd(s *cluster.Snapshot, lease time.Duration) *EtcdReport {
 		doc.Members = append(doc.Members, newEtcdMember(m))
 	}
 	for _, o := range e.Outsiders {
-		doc.Outsiders = append(doc.Outsiders, EtcdOutsider{Node: o.Node, ID: o.ID, Answers: o.Status == checks.Fail, Error: o.Problem})
+		doc.Outsiders = append(doc.Outsiders, EtcdOutsider{
+			Node: o.Node, ID: o.ID, Via: o.Via, ViaReason: o.ViaReason, Answers: o.Status == checks.Fail, Error: o.Problem,
+		})
 	}
 	for _, d := range e.Differences {
 		doc.Differences = append(doc.Differences, EtcdDifference{d.Member, d.ID, d.What, list(d.ListedBy), list(d.MissingFrom)})
@@ -214,7 +223,8 @@ func newEtcdMember(m checks.EtcdMember) EtcdMember {
 	health := map[checks.Status]string{checks.Pass: "healthy", checks.Fail: "unhealthy"}[m.Status]
 	said := m.Said.Value()
 	return EtcdMember{
-		ID: m.ID, Hostname: m.Hostname, Node: m.Node, Learner: m.Learner, Leader: m.Leader,
+		ID: m.ID, Hostname: m.Hostname, Node: m.Node, Via: m.Via, ViaReason: m.ViaReason,
+		Learner: m.Learner, Leader: m.Leader,
 		Health: orElse(health, "unknown"), Version: said.Version, TalosVersion: m.Talos,
 		PeerURLs: list(m.PeerURLs), ClientURLs: list(m.ClientURLs), Term: said.Term, Index: said.Index,
 		Lag: said.Index - min(said.Index, said.AppliedIndex), Behind: m.Behind,

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -124,6 +125,20 @@ func (e *EtcdReport) memberGrid(wide bool) Grid {
 		g.Spare = []string{"TERM", "INDEX", "USED", "LAG", "DB"}
 	}
 	g.Header = append(g.Header, "ERROR")
+	forwarded := slices.ContainsFunc(e.Members, func(m EtcdMember) bool { return m.Via != "" }) ||
+		slices.ContainsFunc(e.Outsiders, func(o EtcdOutsider) bool { return o.Via != "" })
+	if forwarded {
+		g.Header = append(g.Header, readVia)
+		if !wide {
+			g.Spare = append([]string{readVia}, g.Spare...) // a note has it as well
+		}
+	}
+	add := func(row []string, problem, via, reason string) {
+		if row = append(row, problem); forwarded {
+			row = append(row, through(via, reason))
+		}
+		g.Rows = append(g.Rows, row)
+	}
 	for _, m := range e.Members {
 		row := append([]string{m.Hostname, m.ID, m.role(), m.Health}, m.numbers()...)
 		row = append(row, m.Version)
@@ -134,16 +149,16 @@ func (e *EtcdReport) memberGrid(wide bool) Grid {
 			}
 			row = append(row, behind, m.TalosVersion, m.Node)
 		}
-		g.Rows = append(g.Rows, append(row, m.Error))
+		add(row, m.Error, m.Via, m.ViaReason)
 	}
 	for _, o := range e.Outsiders {
 		health := "unhealthy"
 		if !o.Answers {
 			health = "unknown"
 		}
-		row := make([]string, len(g.Header))
-		row[0], row[1], row[2], row[3], row[len(row)-1] = o.Node, o.ID, "none", health, o.Error
-		g.Rows = append(g.Rows, row)
+		row := make([]string, slices.Index(g.Header, "ERROR"))
+		row[0], row[1], row[2], row[3] = o.Node, o.ID, "none", health
+		add(row, o.Error, o.Via, o.ViaReason)
 	}
 	return g
 }

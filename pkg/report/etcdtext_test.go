@@ -60,3 +60,35 @@ func TestHintsOnce(t *testing.T) {
 		t.Errorf("hintsOnce = %q; want %q", got, want)
 	}
 }
+
+// TestEtcdReadThroughAnother: a node that had to be read through another is marked
+// in the document and in its row, a member's as well as one that has none.
+func TestEtcdReadThroughAnother(t *testing.T) {
+	s := someCluster()
+	s.Nodes[1].Via, s.Nodes[1].ViaReason = "192.0.2.1", "no answer from 192.0.2.2:50000 within 5 s"
+	stray := s.Nodes[1]
+	stray.Name, stray.Hostname, stray.Etcd = "cp-4", cluster.Got("cp-4"), cluster.Missed[cluster.EtcdStatus](errors.New("no etcd"))
+	stray.ViaReason = "connection refused"
+	s.Nodes = append(s.Nodes, stray)
+	doc := NewEtcd(s, 0)
+	if m := doc.Members[1]; m.Via != "192.0.2.1" || m.ViaReason != s.Nodes[1].ViaReason {
+		t.Errorf("cp-2 is %+v; want it read via 192.0.2.1", m)
+	}
+	if m := doc.Members[0]; m.Via != "" || m.ViaReason != "" {
+		t.Errorf("cp-1 is read via %q (%s); want it read directly", m.Via, m.ViaReason)
+	}
+	for _, format := range []string{Table, Wide} {
+		table := written(t, Style{}, format, doc)
+		for _, want := range []string{"READ VIA", "192.0.2.1 (no answer from 192.0.2.2:50000 within 5 s)", "192.0.2.1 (connection refused)"} {
+			if !strings.Contains(table, want) {
+				t.Errorf("as %s:\n%s; want %q in it", format, table, want)
+			}
+		}
+	}
+	if narrow := written(t, Style{Width: 80}, Table, doc); !strings.Contains(narrow, "ERROR\n") || !strings.Contains(narrow, "note: cp-2 was read through 192.0.2.1") {
+		t.Errorf("on 80 columns:\n%s; want a table without READ VIA, and a note", narrow)
+	}
+	if direct := written(t, Style{}, Wide, NewEtcd(someCluster(), 0)); strings.Contains(direct, "READ VIA") {
+		t.Errorf("READ VIA where every node was read directly:\n%s", direct)
+	}
+}

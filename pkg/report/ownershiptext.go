@@ -178,7 +178,7 @@ func (o *Ownership) nodeGrids(wide bool) []Grid {
 	g := Grid{Header: []string{"NODE", "ADDRESS", "HOLDS", "CONFIGURED", "VERSION", "STAGE", "ERROR"}}
 	forwarded := slices.ContainsFunc(o.Nodes, func(n NodeOwnership) bool { return n.Via != "" })
 	if forwarded {
-		g.Header = append(g.Header, "READ VIA")
+		g.Header = append(g.Header, readVia)
 	}
 	for _, n := range o.Nodes {
 		if !wide && n.Error == "" && n.Via == "" {
@@ -186,11 +186,7 @@ func (o *Ownership) nodeGrids(wide bool) []Grid {
 		}
 		row := []string{n.Node, n.Address, strings.Join(n.Holds, ","), strings.Join(n.Configured, ","), n.Version, n.Stage, n.Error}
 		if forwarded {
-			via := n.Via
-			if n.ViaReason != "" {
-				via += " (" + n.ViaReason + ")"
-			}
-			row = append(row, via)
+			row = append(row, through(n.Via, n.ViaReason))
 		}
 		g.Rows = append(g.Rows, row)
 	}
@@ -198,4 +194,15 @@ func (o *Ownership) nodeGrids(wide bool) []Grid {
 		return nil
 	}
 	return []Grid{g}
+}
+
+// readVia heads the column of nodes that were read through another.
+const readVia = "READ VIA"
+
+// through is how a node was read, "" where that was directly.
+func through(via, reason string) string {
+	if reason == "" {
+		return via
+	}
+	return via + " (" + reason + ")"
 }
