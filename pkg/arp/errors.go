@@ -3,6 +3,8 @@ package arp
 import (
 	"fmt"
 	"net/netip"
+
+	"github.com/vipctl/vipctl/pkg/cluster"
 )
 
 // NotOnSegmentError says that no segment of this machine has the address, so
@@ -31,7 +33,7 @@ func (e *HereError) Error() string {
 // question takes.
 type CapabilityError struct{ Err error }
 
-func (e *CapabilityError) Error() string { return "needs CAP_NET_RAW" }
+func (e *CapabilityError) Error() string { return cluster.NeedsRight + "CAP_NET_RAW" }
 func (e *CapabilityError) Unwrap() error { return e.Err }
 
 // Hint names what to try.

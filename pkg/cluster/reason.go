@@ -12,4 +12,7 @@ const (
 	// EtcdOn is that the etcd of a node, which it goes on to name, was asked for an
 	// election. Other reasons why it told none are that nobody could ask it.
 	EtcdOn = "etcd on "
+	// NeedsRight is that nobody was asked for want of a right of this process, which it
+	// goes on to name: who runs it may give it.
+	NeedsRight = "needs "
 )

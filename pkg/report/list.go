@@ -76,9 +76,9 @@ func (l *OwnershipList) Grids(wide bool) []Grid {
 			all.failed(i.Failure)
 		case len(i.Document.VIPs) == 0:
 			all.row(i.Document.Context, "", i.Document.noVIP())
-			all.rest(i.Document.Context, i.Document.Grids(wide)[1:])
+			all.rest(i.Document.Context, i.Document.grids(wide)[1:])
 		default:
-			grids := i.Document.Grids(wide)
+			grids := i.Document.grids(wide)
 			all.add(i.Document.Context, grids[0])
 			all.rest(i.Document.Context, grids[1:])
 		}

@@ -6,13 +6,46 @@ import (
 	"strings"
 
 	"github.com/vipctl/vipctl/pkg/checks"
+	"github.com/vipctl/vipctl/pkg/cluster"
 	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // Grids shows a row a VIP, and below it what is wrong and what to do, unless
 // all is well; then every witness and every node when wide, else the nodes that
-// could not be asked, or not directly.
+// could not be asked, or not directly. For which right of its own this machine
+// asked somebody nothing is said once, also where all is well.
 func (o *Ownership) Grids(wide bool) []Grid {
+	grids := o.grids(wide)
+	if len(o.VIPs) > 0 && !wide { // else they have rows of their own
+		grids[0].Footer = append(grids[0].Footer, o.lacking(grids[0].Footer)...)
+	}
+	return grids
+}
+
+// lacking are the witnesses that were not asked for want of a right that whoever
+// runs this can give, unless the lines have them already. That one is out of reach
+// for another reason is no news where all is well.
+func (o *Ownership) lacking(lines []string) []string {
+	var missing []string
+	for _, v := range o.VIPs {
+		for _, w := range v.Witnesses {
+			line := w.unheard()
+			said := func(l string) bool { return strings.TrimSpace(l) == line }
+			if strings.HasPrefix(w.Error, cluster.NeedsRight) && !slices.ContainsFunc(slices.Concat(lines, missing), said) {
+				missing = append(missing, line)
+			}
+		}
+	}
+	return missing
+}
+
+// unheard says who said nothing, and why.
+func (w WitnessClaim) unheard() string {
+	return fmt.Sprintf("%s: %s from %s: %s", silences[w.Silence], w.Witness, w.From, w.Error)
+}
+
+// grids are those that several contexts have, too.
+func (o *Ownership) grids(wide bool) []Grid {
 	if len(o.VIPs) == 0 {
 		none := Grid{Title: o.noVIP()}
 		if none.Title != "no VIP" {
@@ -76,7 +109,7 @@ func (o *Ownership) lines(v VIPOwnership, wide bool) []string {
 		case wide, node && o.tells(w): // they have rows of their own
 		case w.Witness == vip.Election.String() && v.Election != nil: // said with the queue
 		case node, !calm: // that this machine cannot hear the segment is no news where all is well
-			silent = append(silent, fmt.Sprintf("  %s: %s from %s: %s", silences[w.Silence], w.Witness, w.From, w.Error))
+			silent = append(silent, "  "+w.unheard())
 		}
 	}
 	if calm && whole && !wide {
