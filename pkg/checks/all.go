@@ -14,7 +14,7 @@ const OneOwner = "vip-one-owner"
 // rests on stands above it.
 func All() []Check {
 	return []Check{
-		{"nodes-answer", Talos, "every control-plane node answers", needsReader, nodesAnswer},
+		{whoAnswers, Talos, "every control-plane node answers", needsReader, nodesAnswer},
 		{"nodes-ready", Talos, "every control-plane node is running and ready", needsReader, nodesReady},
 		{"versions-alike", Talos, "every control-plane node runs the same Talos version", needsReader, versionsAlike},
 		{"hostnames-differ", Talos, "no two control-plane nodes share a host name", needsReader, hostnamesDiffer},

@@ -85,12 +85,14 @@ type Result struct {
 	Finding
 }
 
-// Run judges the snapshot by each check, in their order.
+// Run judges the snapshot by each check, in their order. No message refers to a
+// check that is not among them for why a node is silent.
 func Run(s *cluster.Snapshot, list []Check) []Result {
 	results := make([]Result, 0, len(list))
 	for _, c := range list {
 		results = append(results, Result{Check: c, Finding: c.Judge(s)})
 	}
+	spellOut(s, results)
 	return results
 }
 

@@ -144,7 +144,7 @@ func (t *tally) notKnown(rest bool) []string {
 	if len(t.mute) == 0 {
 		return list
 	}
-	words := "not known of " + strings.Join(t.mute, ", ") + ": see nodes-answer"
+	words := notKnownOf + strings.Join(t.mute, ", ") + seeAnswers
 	switch others := t.of - len(t.mute); {
 	case !rest || t.good == 0 || len(list) > 0 || others < 1:
 	case others == 1:
