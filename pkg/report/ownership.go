@@ -27,7 +27,7 @@ type VIPOwnership struct {
 	// are all that hold the address.
 	Owner  string   `json:"owner"`
 	Owners []string `json:"owners"`
-	// Link is the owner's link that carries it.
+	// Link is the one that carries it, where a single node holds it.
 	Link      string         `json:"link,omitempty"`
 	Reason    string         `json:"reason"`
 	Witnesses []WitnessClaim `json:"witnesses"`
@@ -128,9 +128,11 @@ func newVIPOwnership(s *cluster.Snapshot, j Judged) VIPOwnership {
 		Owners: append([]string{}, j.Verdict.Owners...), Reason: j.Verdict.Reason,
 		Witnesses: []WitnessClaim{}, Findings: []OwnershipFinding{}, Election: newElection(s, j.VIP),
 	}
-	if j.Verdict.Ownership == vip.Owned && len(v.Owners) == 1 {
-		v.Owner = v.Owners[0]
-		if n := s.Node(v.Owner); n != nil {
+	if len(v.Owners) == 1 {
+		if j.Verdict.Ownership == vip.Owned {
+			v.Owner = v.Owners[0]
+		}
+		if n := s.Node(v.Owners[0]); n != nil {
 			v.Link = n.Holds(j.VIP).Value()
 		}
 	}

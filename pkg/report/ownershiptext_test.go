@@ -46,3 +46,25 @@ func TestLackingRight(t *testing.T) {
 		}
 	}
 }
+
+// TestLinkOfTheOnlyHolder: the link that carries the VIP is told whatever the verdict,
+// where one node holds it; it makes nobody the owner.
+func TestLinkOfTheOnlyHolder(t *testing.T) {
+	s := someCluster()
+	for _, tt := range []struct {
+		verdict     vip.Ownership
+		owners      []string
+		owner, link string
+	}{
+		{vip.Owned, []string{"cp-1"}, "cp-1", "eth0"},
+		{vip.Disputed, []string{"cp-1"}, "", "eth0"},
+		{vip.Disputed, []string{"cp-2"}, "", ""}, // named by others, and does not have it itself
+		{vip.SplitBrain, []string{"cp-1", "cp-2"}, "", ""},
+		{vip.Unknown, nil, "", ""},
+	} {
+		v := NewOwnership(s, Judged{VIP: someVIP, Verdict: vip.Verdict{Ownership: tt.verdict, Owners: tt.owners}}).VIPs[0]
+		if v.Owner != tt.owner || v.Link != tt.link {
+			t.Errorf("%v by %q: owner %q on link %q; want %q on %q", tt.verdict, tt.owners, v.Owner, v.Link, tt.owner, tt.link)
+		}
+	}
+}
