@@ -76,7 +76,7 @@ type EtcdState struct {
 type EtcdNote struct {
 	// About is a stable word for programs: evenVoters, etcdVersions,
 	// talosVersions, fragmentation, databaseSize, behind, leaderOwnsVIP,
-	// elsewhere, silentNodes, alarmsNotListed, readVia.
+	// elsewhere, silentNodes, alarmsNotListed, readVia, notAsked.
 	About   string
 	Message string // lower case, without a full stop
 	Hint    string // what to do about it, "" where nothing is to be done
@@ -209,6 +209,7 @@ func (e *EtcdState) notes(s *cluster.Snapshot) []EtcdNote {
 			notes = append(notes, EtcdNote{"elsewhere", o.Node + ": " + o.Problem, ""})
 		}
 	}
+	notes = append(notes, etcdNotAsked(s)...)
 	notes = append(notes, e.parted(s)...)
 	notes = append(notes, e.unlistedAlarms(s)...)
 	notes = append(notes, viaNotes(s)...)
@@ -237,6 +238,22 @@ func (e *EtcdState) parted(s *cluster.Snapshot) []EtcdNote {
 	return []EtcdNote{{
 		"silentNodes", "without " + names + " there is no quorum in sight, and whether there is one on their side is not known",
 		"bring them back, or their network: etcd goes on by itself when more than half of its members see each other; a reset, and a bootstrap from a snapshot, only when they are lost for good",
+	}}
+}
+
+// EtcdNotAsked is what the note is about that nobody wanted to know of etcd.
+const EtcdNotAsked = "notAsked"
+
+// etcdNotAsked is for a snapshot of whoever did not want to know of etcd: to look
+// closer at it does not help.
+func etcdNotAsked(s *cluster.Snapshot) []EtcdNote {
+	asked := func(n cluster.Node) bool { return n.Etcd.Err() != neverAsked }
+	if len(s.Nodes) == 0 || slices.ContainsFunc(s.Nodes, asked) {
+		return nil
+	}
+	return []EtcdNote{{
+		EtcdNotAsked, "no node was asked for its etcd: this is a snapshot for another question, such as that of vipctl owner",
+		"vipctl etcd --save FILE, or vipctl doctor --save FILE, keeps what it takes",
 	}}
 }
 

@@ -49,3 +49,31 @@ func TestASnapshotHoldsTheLease(t *testing.T) {
 		t.Errorf("vipctl etcd --without cp-2 of it = exit code %d; want %d, and a crash reckoned from the lease of 7 s\n%s%s", code, cli.ExitOK, elsewhere.out, elsewhere.err)
 	}
 }
+
+// A snapshot of owner has nothing of etcd. What helps is another snapshot, and not
+// another look at this one.
+func TestEtcdOfASnapshotOfOwner(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		snap      *cluster.Snapshot
+		want, not string
+		code      cli.ExitCode
+	}{
+		{"owner's", kept("cp-2"), "hint: vipctl etcd --save FILE, or vipctl doctor --save FILE", "vipctl doctor says what to do", cli.ExitInconclusive},
+		{"etcd's", ailing(led("cp-2")), "vipctl doctor says what to do", "--save", cli.ExitBad},
+	} {
+		h := newHarness(t)
+		code := h.run("etcd", "--from", file(t, tt.snap))
+		if out := h.out.String(); code != tt.code || !strings.Contains(out, tt.want) || strings.Contains(out, tt.not) {
+			t.Errorf("vipctl etcd --from %s: exit code %d; want %d, and %q, not %q:\n%s%s", tt.name, code, tt.code, tt.want, tt.not, out, h.err)
+		}
+	}
+}
+
+// ailing has no leader known to one node.
+func ailing(snap *cluster.Snapshot) *cluster.Snapshot {
+	said := snap.Nodes[0].Etcd.Value()
+	said.Leader = ""
+	snap.Nodes[0].Etcd = cluster.Got(said)
+	return snap
+}

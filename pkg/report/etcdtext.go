@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vipctl/vipctl/pkg/checks"
 )
 
 // Grids shows the verdict, then a row a member, what the nodes do not list
@@ -31,7 +33,8 @@ func (e *EtcdReport) Grids(wide bool) []Grid {
 	}
 	if len(e.Notes) > 0 || e.Verdict != "healthy" {
 		g := Grid{}
-		if e.Verdict != "healthy" {
+		asked := !slices.ContainsFunc(e.Notes, func(n EtcdNote) bool { return n.About == checks.EtcdNotAsked })
+		if e.Verdict != "healthy" && asked {
 			g.Footer = append(g.Footer, "hint: vipctl doctor says what to do")
 		}
 		for _, n := range e.Notes {
