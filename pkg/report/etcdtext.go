@@ -20,14 +20,14 @@ func (e *EtcdReport) Grids(wide bool) []Grid {
 	if len(e.Differences) > 0 {
 		g := Grid{Title: "DIFFERENCES", Header: []string{"MEMBER", "ID", "WHAT", "LISTED BY", "MISSING FROM"}}
 		for _, d := range e.Differences {
-			g.Rows = append(g.Rows, []string{d.Member, d.ID, d.What, strings.Join(d.ListedBy, ","), strings.Join(d.MissingFrom, ",")})
+			g.Rows = append(g.Rows, []string{d.Member, d.ID, d.What, strings.Join(d.ListedBy, ", "), strings.Join(d.MissingFrom, ", ")})
 		}
 		grids = append(grids, g)
 	}
 	if wide || e.Voters == 0 { // then what each node said is all there is
 		views := Grid{Header: []string{"LISTED BY", "MEMBERS", "ERROR"}}
 		for _, v := range e.Views {
-			views.Rows = append(views.Rows, []string{v.Node, strings.Join(v.Members, ","), v.Error})
+			views.Rows = append(views.Rows, []string{v.Node, strings.Join(v.Members, ", "), v.Error})
 		}
 		grids = append(grids, views)
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -90,5 +91,25 @@ func TestEtcdReadThroughAnother(t *testing.T) {
 	}
 	if direct := written(t, Style{}, Wide, NewEtcd(someCluster(), 0)); strings.Contains(direct, "READ VIA") {
 		t.Errorf("READ VIA where every node was read directly:\n%s", direct)
+	}
+}
+
+// TestEtcdListsAreBroken: on a terminal no list of five members, nor of the nodes that
+// list them, is wider than it, for the terminal would cut an ID in two.
+func TestEtcdListsAreBroken(t *testing.T) {
+	doc := &EtcdReport{Verdict: "degraded"}
+	var ids, names []string
+	for i := range 5 {
+		ids = append(ids, fmt.Sprintf("%016x", 0x7e9e05c52164694d+i))
+		names = append(names, fmt.Sprintf("control-plane-%d.example", i))
+	}
+	for _, name := range names {
+		doc.Views = append(doc.Views, EtcdView{Node: name, Members: ids})
+	}
+	doc.Differences = []EtcdDifference{{Member: names[4], ID: ids[4], What: "listed", ListedBy: names[:2], MissingFrom: names[2:]}}
+	for line := range strings.Lines(written(t, Style{Width: 80}, Wide, doc)) {
+		if line = strings.TrimSuffix(line, "\n"); len(line) > 80 {
+			t.Errorf("%q is %d columns wide; want 80 at most", line, len(line))
+		}
 	}
 }
