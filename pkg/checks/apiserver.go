@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // apiServerPort is where kube-apiserver listens on a Talos control plane.
@@ -33,7 +34,7 @@ func apiServerReady(s *cluster.Snapshot) Finding {
 		judgePod(&t, n)
 		by = ", by their kubelets' word: nodes are reached through a proxy"
 	}
-	return t.finding(fmt.Sprintf("%d nodes' kube-apiservers are ready%s", t.good, by), deadAPIServers(s, t.culprits(s)))
+	return t.finding(vip.Count(t.good, "node's kube-apiserver is", "nodes' kube-apiservers are")+" ready"+by, deadAPIServers(s, t.culprits(s)))
 }
 
 // deadAPIServers says how to look for each server, of which some may be on nodes

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // certificateMargin is what should be left of a serving certificate. Talos issues
@@ -30,7 +31,7 @@ func certificatesLast(s *cluster.Snapshot) Finding {
 			judgeExpiry(&t, s.TakenAt, n.Name, server)
 		}
 	}
-	return t.finding(fmt.Sprintf("%d certificates last for more than a week", t.good),
+	return t.finding(vip.Count(t.good, "certificate lasts", "certificates last")+" for more than a week",
 		"Talos renews it long before: look for errors in talosctl -n "+t.blamed(s)+" logs controller-runtime, and at the node's clock; a reboot has a new one issued: "+
 			oneByOne("talosctl -n %s reboot", t.blamed(s)))
 }

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -190,7 +191,7 @@ var rows = map[string][]row{
 		{"on two of three", healthy(3, node(3, func(n *cluster.Node) { n.VIPs = cluster.Got([]netip.Addr{}) })), Fail, "cp-3 does not have 192.0.2.50 configured"},
 		{"on none", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }, everywhere(3, func(i int) change {
 			return node(i, func(n *cluster.Node) { n.VIPs = cluster.Got([]netip.Addr{}) })
-		})), Fail, "no VIP is configured on any of 3 nodes"},
+		})), Fail, "3 nodes answer, and no VIP is configured anywhere"},
 		{"on none of those that answer", healthy(3, func(s *cluster.Snapshot) { s.VIPs = nil }, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
 		{"one is down", healthy(3, down(3)), Unknown, "not known of cp-3: see nodes-answer; the other 2 are well"},
 		{"no rights", healthy(3, forbidden(3)), Skip, "PermissionDenied"},
@@ -459,6 +460,26 @@ func TestHintOnASplitBrain(t *testing.T) {
 		v := tt.s.Judge(testVIP)
 		if got := Remedy(tt.s, vip.Finding{Trouble: vip.TwoOwners}, testVIP, v); !strings.Contains(got, tt.want) {
 			t.Errorf("%s: Remedy(two owners) = %q; want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// severalOfOne is one of what is many: "1 nodes", "1 certificates last".
+var severalOfOne = regexp.MustCompile(`\b1 \w{3,}s\b`)
+
+// TestGrammarOfOne: on a single node no check says that one of something are.
+func TestGrammarOfOne(t *testing.T) {
+	for name, s := range map[string]*cluster.Snapshot{
+		"healthy":       healthy(1),
+		"without a VIP": healthy(1, func(s *cluster.Snapshot) { s.VIPs, s.Nodes[0].VIPs = nil, cluster.Got([]netip.Addr{}) }),
+		"down":          healthy(1, down(1)),
+	} {
+		for _, r := range Run(s, All()) {
+			for _, said := range severalOfOne.FindAllString(r.Message, -1) {
+				if said != "1 makes" { // a quorum
+					t.Errorf("one node, %s: %s says %q; want the singular in %q", name, r.ID, said, r.Message)
+				}
+			}
 		}
 	}
 }

@@ -43,7 +43,7 @@ func clocksAgree(s *cluster.Snapshot) Finding {
 	}
 	good := ""
 	if middle != nil {
-		good = fmt.Sprintf("%d clocks agree%s", t.good, ourClock(middle.Clock.Value()))
+		good = vip.Count(t.good, "clock agrees", "clocks agree") + ourClock(middle.Clock.Value())
 	}
 	at := strings.Join(odd, ",")
 	return t.finding(good, "talosctl -n "+at+" time compares it with its time server; talosctl -n "+at+" get timestatus says whether it is kept; see machine.time.servers")

@@ -121,7 +121,7 @@ func standing(s *cluster.Snapshot, aim Aim) Objections {
 	}
 	e := EtcdVerdict(s)
 	if e.Voters > 0 && e.Voters < minVoters {
-		found = append(found, Objection{"etcd-quorum", fmt.Sprintf("etcd has %d voters, and a drill needs %d", e.Voters, minVoters),
+		found = append(found, Objection{"etcd-quorum", fmt.Sprintf("etcd has %s, and a drill needs %d", vip.Count(e.Voters, "voter", "voters"), minVoters),
 			"add control-plane nodes: two bear the loss of none"})
 	}
 	if status := e.Survives(aim.Target); status != Pass {

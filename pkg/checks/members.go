@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 func membersAgree(s *cluster.Snapshot) Finding {
 	t, first := listsAlike(s)
 	good := ""
 	if first != nil {
-		good = fmt.Sprintf("%d nodes list the same %d members", t.good, len(first.Members.Value()))
+		good = vip.Count(t.good, "node lists ", "nodes list the same ") + vip.Count(len(first.Members.Value()), "member", "members")
 	}
 	for _, o := range outsiders(s) {
 		if o.Status == Fail {
@@ -94,7 +95,7 @@ func votersHealthy(s *cluster.Snapshot) Finding {
 			t.say(Fail, "%s", f)
 		}
 	}
-	return t.finding(fmt.Sprintf("%d voters are healthy", t.good), serviceHint(t.blamed(s), "etcd"))
+	return t.finding(vip.Count(t.good, "voter is", "voters are")+" healthy", serviceHint(t.blamed(s), "etcd"))
 }
 
 // unlistedHealth is for members that nobody lists, as where etcd has no quorum: what
@@ -287,10 +288,11 @@ func quorumSurvives(s *cluster.Snapshot) Finding {
 	if len(doubtful) > 0 {
 		t.say(Unknown, "not known whether %s may be lost: it hangs on %s", strings.Join(doubtful, ", "), strings.Join(silent, ", "))
 	}
-	f := t.finding(fmt.Sprintf("%d of %d voters are healthy, %d make a quorum", e.Healthy, e.Voters, e.Quorum),
+	count := fmt.Sprintf("%d of %s healthy, %s a quorum", e.Healthy, vip.Count(e.Voters, "voter is", "voters are"), vip.Count(e.Quorum, "makes", "make"))
+	f := t.finding(count,
 		"three control-plane nodes bear the loss of one, two bear none: add nodes, or bring back those that are down")
 	if f.Status == Fail {
-		f.Message = fmt.Sprintf("%d of %d voters are healthy, %d make a quorum: %s", e.Healthy, e.Voters, e.Quorum, f.Message)
+		f.Message = count + ": " + f.Message
 	}
 	return f
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 func nodesAnswer(s *cluster.Snapshot) Finding {
@@ -34,7 +35,7 @@ func nodesAnswer(s *cluster.Snapshot) Finding {
 			t.pass()
 		}
 	}
-	return t.finding(fmt.Sprintf("%d of %d nodes answer", t.good, len(s.Nodes)), strings.Join(distinct(hints), "; "))
+	return t.finding(fmt.Sprintf("%d of %s", t.good, vip.Count(len(s.Nodes), "node answers", "nodes answer")), strings.Join(distinct(hints), "; "))
 }
 
 // bringBack is what to do about a node that does not answer, or not directly, for
@@ -71,7 +72,7 @@ func nodesReady(s *cluster.Snapshot) Finding {
 			t.pass()
 		}
 	}
-	return t.finding(fmt.Sprintf("%d nodes are running and ready", t.good),
+	return t.finding(vip.Count(t.good, "node is", "nodes are")+" running and ready",
 		stageHint(t.blamed(s)))
 }
 
@@ -95,7 +96,7 @@ func versionsAlike(s *cluster.Snapshot) Finding {
 	}
 	good := ""
 	if first != nil {
-		good = fmt.Sprintf("%d nodes run %s", t.good, first.Version.Value().Tag)
+		good = vip.Count(t.good, "node runs ", "nodes run ") + first.Version.Value().Tag
 	}
 	return t.finding(good, finishUpgrade(s))
 }
@@ -153,7 +154,7 @@ func hostnamesDiffer(s *cluster.Snapshot) Finding {
 			t.pass()
 		}
 	}
-	return t.finding(fmt.Sprintf("%d different host names", t.good),
+	return t.finding(vip.Count(t.good, "host name", "different host names"),
 		"give each node its own host name: "+oneByOne("talosctl -n %s edit machineconfig", strings.Join(odd, ","))+
 			" (machine.network.hostname, or hostname in its HostnameConfig); two of one name evict each other from the VIP's election")
 }

@@ -28,10 +28,10 @@ func vipConfiguredAlike(s *cluster.Snapshot) Finding {
 		}
 	}
 	if len(s.VIPs) == 0 && t.good > 0 && t.good == len(s.Nodes) {
-		return Finding{Fail, fmt.Sprintf("no VIP is configured on any of %d nodes", t.good),
+		return Finding{Fail, vip.Count(t.good, "node answers", "nodes answer") + ", and no VIP is configured anywhere",
 			"add a Layer2VIPConfig document, or vip.ip to the interface, on every control-plane node: talosctl -n " + everyNode(s) + " edit machineconfig"}
 	}
-	return t.finding(fmt.Sprintf("%s on %d nodes", joined(addrs(s.VIPs)), t.good),
+	return t.finding(joined(addrs(s.VIPs))+" on "+vip.Count(t.good, "node", "nodes"),
 		"configure the VIP alike on every control-plane node: where it is missing the node never takes over; talosctl -n "+t.blamed(s)+" edit machineconfig")
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // releaseFault is something that Talos releases do wrong with a VIP.
@@ -71,11 +72,8 @@ func vipRelease(s *cluster.Snapshot) Finding {
 		}
 		t.say(Warn, "%s on %s: %s (fixed in %s)", l.tag, strings.Join(names, ", "), l.what, l.mended)
 	}
-	good := fmt.Sprintf("%d nodes run releases without a known fault of the VIP", t.good)
-	if t.good == 1 {
-		good = "1 node runs a release without a known fault of the VIP"
-	}
-	return t.finding(good, upgradeHint(s, lapses))
+	good := vip.Count(t.good, "node runs a release", "nodes run releases")
+	return t.finding(good+" without a known fault of the VIP", upgradeHint(s, lapses))
 }
 
 // judgeRelease adds the faults of the node's release to lapses. A build of

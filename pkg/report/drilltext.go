@@ -57,7 +57,7 @@ func (d Drill) grid(title string) Grid {
 		add("flapping", fmt.Sprintf("%d spells of failure", len(d.Outage.Windows)))
 	}
 	if d.Outage != nil && d.Outage.Partial {
-		add("partial", fmt.Sprintf("%d samples lost, which is less than the failover's length", d.Outage.Lost))
+		add("partial", vip.Count(d.Outage.Lost, "sample", "samples")+" lost, which is less than the failover's length")
 	}
 	if d.ResolutionSeconds > 0 {
 		add("resolution", seconds(d.ResolutionSeconds))

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vipctl/vipctl/pkg/checks"
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // Grids shows the verdict, then a row a member, what the nodes do not list
@@ -96,7 +97,7 @@ func (r *EtcdRaft) String() string {
 
 // String is for people.
 func (w *EtcdWithout) String() string {
-	count := fmt.Sprintf("%d of the %d voters needed would be healthy", w.Healthy, w.Needed)
+	count := fmt.Sprintf("%d of the %s needed would be healthy", w.Healthy, vip.Count(w.Needed, "voter", "voters"))
 	switch w.Quorum {
 	case "pass":
 		return fmt.Sprintf("quorum is kept: %s, and %d more may be lost", count, w.Tolerance)
