@@ -70,6 +70,9 @@ waits until the cluster is whole, the second leaves at once.`,
 			if err := opts.complete(); err != nil {
 				return err
 			}
+			if err := refuseEmpty(cmd.Flags(), choosing...); err != nil {
+				return err
+			}
 			if _, err := f.format(); err != nil {
 				return err
 			}
@@ -96,6 +99,11 @@ waits until the cluster is whole, the second leaves at once.`,
 		cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
+
+// choosing are the flags by which it is chosen what is disturbed, and what it is held
+// to. An empty one is none for who only looks, as with talosctl; a drill does not
+// fall back on another cluster.
+var choosing = []string{"talosconfig", "context", "nodes", "endpoints", "cluster", "siderov1-keys-dir", "kubeconfig", "config", "max-outage"}
 
 // complete checks what was asked for and fills in what follows from it.
 func (o *failoverOptions) complete() error {

@@ -79,3 +79,19 @@ func (f *Factory) format() (string, error) {
 	}
 	return f.flags.Output, nil
 }
+
+// refuseEmpty refuses those of the flags that were given without a value, as with a
+// variable that is not set: what they choose would be chosen otherwise, and nobody told.
+func refuseEmpty(fs *pflag.FlagSet, names ...string) error {
+	for _, name := range names {
+		flag := fs.Lookup(name)
+		if flag == nil || !flag.Changed {
+			continue
+		}
+		list, many := flag.Value.(pflag.SliceValue)
+		if many && len(list.GetSlice()) == 0 || !many && flag.Value.String() == "" {
+			return cli.WithHint(cli.Usagef("--%s has no value", name), "a variable may not be set: give --%s a value, or leave it out", name)
+		}
+	}
+	return nil
+}

@@ -78,7 +78,10 @@ func (f *Factory) onCluster(cmd *cobra.Command) *cobra.Command {
 	f.flags.bindCluster(cmd.Flags())
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	f.completeClusterFlags(cmd)
-	cmd.PreRunE = func(*cobra.Command, []string) error {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := refuseEmpty(cmd.Flags(), "vip"); err != nil {
+			return err
+		}
 		_, err := f.flags.one()
 		return err
 	}
@@ -89,7 +92,12 @@ func (f *Factory) onCluster(cmd *cobra.Command) *cobra.Command {
 func (f *Factory) onClusters(cmd *cobra.Command) *cobra.Command {
 	f.onCluster(cmd)
 	f.flags.bindContexts(cmd.Flags())
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return f.checkContexts(cmd) }
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := refuseEmpty(cmd.Flags(), "vip"); err != nil {
+			return err
+		}
+		return f.checkContexts(cmd)
+	}
 	return cmd
 }
 
