@@ -22,7 +22,7 @@ func plain(ctx context.Context, err error, waited time.Duration) error {
 	case errors.Is(context.Cause(ctx), context.Canceled):
 		return errors.New("interrupted")
 	case ctx.Err() != nil, status.Code(err) == codes.DeadlineExceeded:
-		return fmt.Errorf("no answer within %s", vip.Seconds(waited.Round(100*time.Millisecond)))
+		return fmt.Errorf("no answer within %s", vip.Waited(waited))
 	default:
 		return short(err)
 	}

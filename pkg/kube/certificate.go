@@ -80,7 +80,7 @@ func ranOut(err error) bool {
 
 // late is the error of a server that gave no answer in the time it had.
 func late(at netip.AddrPort, begun time.Time) error {
-	return fmt.Errorf("no answer from %s within %s", at, vip.Seconds(time.Since(begun).Round(100*time.Millisecond)))
+	return fmt.Errorf("no answer from %s within %s", at, vip.Waited(time.Since(begun)))
 }
 
 // Fingerprint returns the SHA-256 of a certificate's DER form, in lower-case

@@ -38,6 +38,9 @@ type attempt struct {
 	errs      []error
 	reply     reply
 	done      bool
+	// nor is the relay that told nothing either, for which reason this attempt was given
+	// up before its time.
+	nor string
 }
 
 // ok says whether anything was answered.
@@ -207,7 +210,10 @@ func (s *survey) finish(v *visit, a *attempt) {
 		if errors.Is(context.Cause(a.ctx), errGivenUp) {
 			err = fmt.Errorf("given up: %w", context.DeadlineExceeded)
 		}
-		a.reply.miss(a.why(err), s.list)
+		if err = a.why(err); a.nor != "" {
+			err = fmt.Errorf("%w, nor through %s", err, a.nor)
+		}
+		a.reply.miss(err, s.list)
 	}
 	s.settle(v)
 	if a == s.lead && !a.ok() {

@@ -130,7 +130,7 @@ func inWords(err error, t target, took time.Duration) error {
 	case state.IsNotFoundError(err):
 		return errors.New("the node does not publish it (yet)")
 	case timedOut(err):
-		return fmt.Errorf("%s from %s within %s", cluster.NoAnswer, t, seconds(took))
+		return fmt.Errorf("%s from %s within %s", cluster.NoAnswer, t, vip.Waited(took))
 	case errors.Is(err, context.Canceled), status.Code(err) == codes.Canceled:
 		return fmt.Errorf("interrupted while waiting for %s", t)
 	case status.Code(err) == codes.PermissionDenied && strings.Contains(text, "is not supported"):
@@ -223,14 +223,6 @@ func line(s string) string {
 		return '\uFFFD'
 	}, s)
 	return strings.Join(strings.Fields(s), " ")
-}
-
-// seconds prints how long somebody waited: "5 s" or "0.4 s".
-func seconds(d time.Duration) string {
-	if tenth := 100 * time.Millisecond; d >= tenth { // finer tells nothing of a timeout
-		d = d.Round(tenth)
-	}
-	return vip.Seconds(d)
 }
 
 // timedOut says whether the reason is silence. gRPC passes on the reason of a

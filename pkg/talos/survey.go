@@ -165,6 +165,9 @@ func (s *survey) settle(v *visit) {
 	case !v.direct.connected:
 		half := s.client.cfg.Timeout/2 - time.Since(v.direct.begun)
 		if half <= 0 {
+			if end, ok := s.ctx.Deadline(); ok && time.Until(end) >= 100*time.Millisecond { // else it had all of its time
+				v.direct.nor = r.via
+			}
 			v.direct.end(errGivenUp)
 		} else {
 			s.after(half, func() { s.settle(v) })

@@ -241,6 +241,7 @@ func TestRelayIsHedged(t *testing.T) {
 		want    string
 		reason  string
 		within  time.Duration
+		answer  string // why the node does not
 	}{
 		{
 			name: "dialling hangs", arrange: func(w *world, _ []*fakeNode) { w.cutPower("10.5.0.4:50000") },
@@ -256,6 +257,7 @@ func TestRelayIsHedged(t *testing.T) {
 				w.isolate("10.5.0.4")
 			},
 			want: "cp-1@10.5.0.2, cp-2@10.5.0.3, !cp-3@10.5.0.4", within: 5 * time.Second,
+			answer: "no answer from 10.5.0.4:50000 within some time: no connection comes about, nor through 10.5.0.2",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -272,6 +274,9 @@ func TestRelayIsHedged(t *testing.T) {
 			}
 			if got := snap.Node("cp-3").ViaReason; !strings.HasPrefix(got, tt.reason) || (got == "") != (tt.reason == "") {
 				t.Errorf("ViaReason = %q; want %q", got, tt.reason)
+			}
+			if got := duration.ReplaceAllString(snap.Node("cp-3").Reachable.Err(), "within some time"); got != tt.answer {
+				t.Errorf("it does not answer for %q; want %q", got, tt.answer)
 			}
 		})
 	}

@@ -14,6 +14,8 @@ import (
 	cosiclient "github.com/cosi-project/runtime/pkg/state/protobuf/client"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/vipctl/vipctl/pkg/vip"
 )
 
 // How a watch finds out that a node is gone, and back. A silent peer is found
@@ -247,7 +249,7 @@ func (w *addressWatch) follow(ctx context.Context, events <-chan state.Event, as
 		w.seen++
 		w.report(AddressChange{At: now, Heard: now, Node: w.name, Present: known.prefixes()})
 		if held := time.Since(now); held > watchPatience {
-			return fmt.Errorf("what it told was not taken for %s", seconds(held))
+			return fmt.Errorf("what it told was not taken for %s", vip.Waited(held))
 		}
 	}
 }

@@ -10,6 +10,15 @@ import (
 // than a millisecond is written as one, for 0 s would say that no time passed.
 func Seconds(d time.Duration) string { return Figure(d) + " s" }
 
+// Waited is Seconds of how long somebody waited in vain, in tenths: "5 s", "0.4 s".
+// What is less than a tenth stays as it is, for nobody answers within 0 s.
+func Waited(d time.Duration) string {
+	if tenth := 100 * time.Millisecond; d >= tenth { // finer tells nothing of a timeout
+		d = d.Round(tenth)
+	}
+	return Seconds(d)
+}
+
 // Figure is Seconds without its unit, for "2.833 - 5.5 s": a decimal point, no
 // exponent, "0" for nothing, and a minus sign where d is negative.
 func Figure(d time.Duration) string {

@@ -19,3 +19,14 @@ func TestSeconds(t *testing.T) {
 		}
 	}
 }
+
+func TestWaited(t *testing.T) {
+	const ms = time.Millisecond
+	for in, want := range map[time.Duration]string{
+		5003 * ms: "5 s", 2549 * ms: "2.5 s", 420 * ms: "0.4 s", 99 * ms: "0.099 s", time.Microsecond: "0.001 s",
+	} {
+		if got := Waited(in); got != want {
+			t.Errorf("Waited(%v) = %q; want %q", in, got, want)
+		}
+	}
+}
