@@ -88,8 +88,11 @@ func refuseEmpty(fs *pflag.FlagSet, names ...string) error {
 		if flag == nil || !flag.Changed {
 			continue
 		}
-		list, many := flag.Value.(pflag.SliceValue)
-		if many && len(list.GetSlice()) == 0 || !many && flag.Value.String() == "" {
+		values := []string{flag.Value.String()}
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if !slices.ContainsFunc(values, func(v string) bool { return strings.TrimSpace(v) != "" }) {
 			return cli.WithHint(cli.Usagef("--%s has no value", name), "a variable may not be set: give --%s a value, or leave it out", name)
 		}
 	}

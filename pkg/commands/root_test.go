@@ -112,6 +112,7 @@ func TestBadUsage(t *testing.T) {
 		{"the same of a snapshot's", "owner --from - --vip=", "--vip has no value", "give --vip a value, or leave it out", false},
 		{"a drill on the VIP of such a variable", "failover-test --mode hard --vip=", "--vip has no value", "give --vip a value", false},
 		{"a drill on the cluster of such a variable", "failover-test --mode hard --context=", "--context has no value", "give --context a value", false},
+		{"a drill on the clusters of two such variables", "failover-test --mode hard --context ,", "--context has no value", "give --context a value", false},
 		{"a drill with the talosconfig of such a variable", "failover-test --mode hard --talosconfig=", "--talosconfig has no value", "leave it out", false},
 		{"a drill with the objective of such a variable", "failover-test --mode hard --max-outage=", "--max-outage has no value", "leave it out", false},
 		{"a look for which empty flags are none", "owner --context= --nodes= --endpoints= --talosconfig no/such", "no/such", "--talosconfig", false},
