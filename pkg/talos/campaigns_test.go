@@ -13,6 +13,7 @@ import (
 // A node is asked once more the way that Collect found: through an endpoint where
 // it cannot be dialled, and for itself, not for the endpoint.
 func TestCampaignsOnceMore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	nodes := threeNodes(w)
 	for i, finalizer := range []string{"vip/eth0", "vip/eth1", "vip/eth2"} {

@@ -16,6 +16,7 @@ import (
 )
 
 func TestCollectEverything(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	nodes := threeNodes(w)
 	nodes[1].hangAlarm.Store(true)
@@ -66,6 +67,7 @@ func TestCollectEverything(t *testing.T) {
 }
 
 func TestHangingNodeDelaysNobody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	nodes := threeNodes(w)
 	w.cutPower("10.5.0.3:50000") // swallows SYNs
@@ -196,6 +198,7 @@ func TestNoRights(t *testing.T) {
 // A client that lives through a power cut must see the node again as soon as it
 // is back, although TCP has not noticed anything.
 func TestCollectAfterPowerCut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	threeNodes(w)
 	c := w.client("10.5.0.2", "10.5.0.4")

@@ -95,6 +95,7 @@ func TestMembersToldAtTheVIP(t *testing.T) {
 // Where the one node that is known hangs over discovery, those that its etcd lists
 // are asked all the same.
 func TestDiscoveryThatHangs(t *testing.T) {
+	t.Parallel()
 	for _, facts := range []Facts{Ownership, Everything} {
 		w := newWorld(t)
 		threeNodes(w)
@@ -104,7 +105,9 @@ func TestDiscoveryThatHangs(t *testing.T) {
 			}
 			return 0
 		})
-		snap, err := w.client("10.5.0.2").Collect(t.Context(), CollectOptions{Facts: facts})
+		c := w.client("10.5.0.2")
+		c.cfg.Timeout = 4 * time.Second
+		snap, err := c.Collect(t.Context(), CollectOptions{Facts: facts})
 		if err != nil || names(snap) != allThree {
 			t.Errorf("Collect of facts %b = %s, %v; want %s", facts, names(snap), err, allThree)
 		}

@@ -303,6 +303,7 @@ func TestTextsAreShort(t *testing.T) {
 // A proxy that led to a stranger, and then takes a connection and says nothing, is
 // not waited for when it is looked at who that was.
 func TestSecondLookThroughAHungProxy(t *testing.T) {
+	t.Parallel()
 	other, err := secrets.NewBundle(secrets.NewClock(), nil)
 	if err != nil {
 		t.Fatal(err)

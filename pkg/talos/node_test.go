@@ -108,6 +108,7 @@ func (w *watched) next(t *testing.T) AddressChange {
 }
 
 func TestWatchAddresses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	nodes := threeNodes(w)
 	c := w.client("10.5.0.2")

@@ -79,6 +79,7 @@ func TestCollectElectionFacts(t *testing.T) {
 
 // The hook hears of everything once, in time for others to be asked meanwhile.
 func TestLearned(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	nodes := threeNodes(w)
 	nodes[2].hangAll.Store(true)
@@ -283,6 +284,7 @@ func TestRelayIsHedged(t *testing.T) {
 }
 
 func TestNoQuorumIsNoTimeout(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, n := range threeNodes(w) {
 		n.hangMembers.Store(true)

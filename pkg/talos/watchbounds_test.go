@@ -17,6 +17,7 @@ import (
 // A watch that begins and brings no first list is as good as none: it is told of
 // as a gap, and begins anew.
 func TestWatchThatBringsNoFirstList(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := w.node("cp-1", "10.5.0.2", 0xa1)
 	n.stuck.Store(true)
@@ -42,6 +43,7 @@ func TestWatchThatBringsNoFirstList(t *testing.T) {
 // A node of which the first list takes longer than a second is told of as a gap
 // once, and is watched then: it is given as long as it needs, within the timeout.
 func TestWatchOfASlowNode(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := w.node("cp-1", "10.5.0.2", 0xa1)
 	n.slow.Store(int64(400 * time.Millisecond)) // head, two addresses, end: 1.6 s
@@ -69,6 +71,7 @@ func TestWatchOfASlowNode(t *testing.T) {
 // That a node was silent for long is no reason to wait for it longer once it
 // answers as fast as before.
 func TestSilenceOfANodeThatWasSilentBefore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := w.node("cp-1", "10.5.0.2", 0xa1)
 	seen := &watched{more: make(chan struct{}, 100)}
@@ -109,6 +112,7 @@ func TestReasonOfALoss(t *testing.T) {
 // However slow a node is known to be, one that cannot be dialled is dialled anew
 // soon: it may be back.
 func TestDiallingOfANodeThatIsGone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.node("cp-1", "10.5.0.2", 0xa1)
 	w.cutPower("10.5.0.2:50000")
@@ -143,6 +147,7 @@ func TestRetryWait(t *testing.T) {
 
 // A node that lists its addresses and hangs up is not asked ten times a second.
 func TestNodeThatHangsUpAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.node("cp-1", "10.5.0.2", 0xa1)
 	lists, times := make(chan time.Time, 100), make([]time.Time, 0, 5)
@@ -170,6 +175,7 @@ func TestNodeThatHangsUpAtOnce(t *testing.T) {
 
 // However many events a node sends, it is asked now and then only.
 func TestFloodOfEvents(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := w.node("cp-1", "10.5.0.2", 0xa1)
 	n.events = make(chan *machineapi.Event)
@@ -196,6 +202,7 @@ func TestFloodOfEvents(t *testing.T) {
 // A gap begins at the last answer, not at the last change: a node that was quiet
 // for long, and answered, was seen.
 func TestGapBeginsAtTheLastAnswer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := w.node("cp-1", "10.5.0.2", 0xa1)
 	seen := &watched{more: make(chan struct{}, 100)}
@@ -218,6 +225,7 @@ var notTaken = regexp.MustCompile(`was not taken for [1-9]`)
 
 // Where nobody takes a change for long, what comes after it is not told as new.
 func TestChangeThatIsNotTaken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := w.node("cp-1", "10.5.0.2", 0xa1)
 	changes, waits := make(chan AddressChange), make(chan struct{}, 10)

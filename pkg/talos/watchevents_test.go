@@ -135,6 +135,7 @@ func TestHearEvents(t *testing.T) {
 // A watch that stands still is no reason to miss a change, nor does its loss
 // show as a flapping address when it is at work again.
 func TestWatchAddressesOverADeafWatch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := threeNodes(w)[0]
 	c, seen := w.client("10.5.0.2"), &watched{more: make(chan struct{}, 100)}

@@ -13,6 +13,7 @@ import (
 // What another machine at a node's address has is not told as the node's: two that
 // have changed places would have the VIP crosswise.
 func TestWatchOfAnAddressThatMoved(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const at, other = "10.5.0.102:50000", "10.5.0.3:50000"
 	w.node("cp-1", "10.5.0.102", 0xa1)
