@@ -46,12 +46,18 @@ var reasons = []struct{ says, means string }{
 	{"expired certificate", refusesOurs},
 	{"unknown certificate authority", refusesOurs}, // which Go says of its peer's alert
 	{"connection refused", "connection refused: etcd does not run there"},
+	// With TLS 1.3 a client has shaken hands before the server looks at its certificate:
+	// what the server says of it may be lost with the connection.
+	{"broken pipe", hungUp},
+	{"connection reset by peer", hungUp},
+	{"server preface: EOF", hungUp},
 }
 
 // Why a member and whoever asks it do not trust each other.
 const (
 	otherAuthority = "its certificate is of another authority"
 	refusesOurs    = "it refuses our certificate"
+	hungUp         = "it hung up: it may refuse our certificate"
 )
 
 // short drops what gRPC and net wrap around the reason.

@@ -254,7 +254,7 @@ func TestRound(t *testing.T) {
 	none.Fill(snap)
 }
 
-// TestDistrusts: only where certificates are refused would others help.
+// TestDistrusts: only where certificates are refused, or may be, would others help.
 func TestDistrusts(t *testing.T) {
 	ours, others := newWorld(t), newWorld(t)
 	good := &fakeEtcd{queue: answering(), lease: lasting(60, 41)}
@@ -267,12 +267,14 @@ func TestDistrusts(t *testing.T) {
 	pb.RegisterKVServer(s, good)
 	l := ours.listen("10.5.0.4")
 	go func() { _ = s.Serve(l) }()
+	ours.hangUp("10.5.0.5", 0) // as where the connection was gone before the refusal was read
+	ours.hangUp("10.5.0.6", -1)
 	ours.ports[netip.MustParseAddrPort("10.5.0.3:2379")] = others.ports[netip.MustParseAddrPort("10.5.0.3:2379")]
-	snap := nodes("10.5.0.2", "10.5.0.3", "10.5.0.4", "10.5.0.9")
+	snap := nodes("10.5.0.2", "10.5.0.3", "10.5.0.4", "10.5.0.5", "10.5.0.6", "10.5.0.9")
 	r := NewRound(t.Context())
 	r.Open(ours.client(5*time.Second), nil)
 	r.Fill(snap)
-	for i, want := range []bool{false, true, true, false} {
+	for i, want := range []bool{false, true, true, true, true, false} {
 		if got := r.Distrusts(snap.Nodes[i].Addr); got != want {
 			t.Errorf("Distrusts(%s) = %t; want %t where it says %q", snap.Nodes[i].Name, got, want, snap.VIPs[0].Elections[i].Election.Err())
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/vipctl/vipctl/pkg/cluster"
@@ -135,10 +136,10 @@ func (r *Round) heard(p pair) (cluster.Election, error) {
 }
 
 // Distrusts says, once Fill returned, that the member on the node and the client do
-// not take each other's certificates: with another's it might have told.
+// not take each other's certificates, or may not: with another's it might have told.
 func (r *Round) Distrusts(node netip.Addr) bool {
 	for p, a := range r.asked {
-		if p.node == node && a.err != nil && (a.err.Error() == otherAuthority || a.err.Error() == refusesOurs) {
+		if p.node == node && a.err != nil && slices.Contains([]string{otherAuthority, refusesOurs, hungUp}, a.err.Error()) {
 			return true
 		}
 	}

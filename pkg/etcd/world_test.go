@@ -129,6 +129,25 @@ func (w *world) listen(addr string) net.Listener {
 	return l
 }
 
+// hangUp serves a member that shakes hands and ends the connection: with a reset
+// where linger is 0, properly where it is less.
+func (w *world) hangUp(addr string, linger int) {
+	l, cfg := w.listen(addr), w.ca.server(addr)
+	cfg.ClientAuth, cfg.NextProtos = tls.NoClientCert, []string{"h2"}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if tls.Server(conn, cfg).Handshake() == nil {
+				_ = conn.(*net.TCPConn).SetLinger(linger)
+			}
+			_ = conn.Close()
+		}
+	}()
+}
+
 // lead makes the node's address lead to a port of this machine.
 func (w *world) lead(addr, port string) {
 	w.mu.Lock()
