@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -78,13 +79,10 @@ func (f *Factory) onCluster(cmd *cobra.Command) *cobra.Command {
 	f.flags.bindCluster(cmd.Flags())
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	f.completeClusterFlags(cmd)
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if err := refuseEmpty(cmd.Flags(), "vip"); err != nil {
-			return err
-		}
+	cmd.PreRunE = withVIP(func(*cobra.Command) error {
 		_, err := f.flags.one()
 		return err
-	}
+	})
 	return cmd
 }
 
@@ -92,13 +90,15 @@ func (f *Factory) onCluster(cmd *cobra.Command) *cobra.Command {
 func (f *Factory) onClusters(cmd *cobra.Command) *cobra.Command {
 	f.onCluster(cmd)
 	f.flags.bindContexts(cmd.Flags())
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if err := refuseEmpty(cmd.Flags(), "vip"); err != nil {
-			return err
-		}
-		return f.checkContexts(cmd)
-	}
+	cmd.PreRunE = withVIP(f.checkContexts)
 	return cmd
+}
+
+// withVIP checks a command's flags, of which --vip may have come without a value.
+func withVIP(check func(*cobra.Command) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		return cmp.Or(refuseEmpty(cmd.Flags(), "vip"), check(cmd))
+	}
 }
 
 func inGroup(id string, cmd *cobra.Command) *cobra.Command {
